@@ -1,0 +1,223 @@
+/**
+ * The messages between stages. A manifest is created once, last, and only a manifest starts the
+ * next stage. They are the truth that `ops` is rebuilt from.
+ *
+ * Layout of the control bucket:
+ *   runs/<domain>/<source>/<run>.json            a landed run (run manifest)
+ *   waiting/<domain>/<source>/<run>              marker: this run is still to be transformed
+ *   ledgers/<domain>.json                        ledger.ts
+ *   claims/<domain>/<batch>.json                 what one attempt of a batch is to do
+ *   batches/<domain>/<sequence>.json             a transformed batch (batch manifest)
+ *   failures/<domain>/<batch>.json               why an attempt gave up, written by the job
+ *   loads/<domain>/<sequence>.json               a loaded batch (load record)
+ *   failed/<domain>/<source>/<run>.json          a run that failed alone and was set aside
+ *   recompute/<domain>/<table>/<request>.json    partitions an operator wants computed again
+ *   checkpoints/<domain>/<source>.json           checkpoint.ts
+ *   keys/<domain>/<source>/...                   keys known from full listings
+ */
+import { Permanent } from './errors.ts';
+import type { Objects } from './world.ts';
+
+/** A file that counts: exactly this generation, with this checksum. */
+export interface LandedFile {
+  /** Object name in the bronze bucket. */
+  readonly name: string;
+  readonly generation: string;
+  readonly crc32c: string;
+  /** Compressed size. */
+  readonly bytes: number;
+  readonly lines: number;
+}
+
+/** One landing of one source. */
+export interface RunManifest {
+  readonly format: 1;
+  readonly domain: string;
+  readonly source: string;
+  readonly run: string;
+  /** The attempt whose files these are; other attempts' files are litter. */
+  readonly attempt: string;
+  /** What was read: a window of a pull (half-open, ISO), or null. */
+  readonly window: {
+    readonly pass: string;
+    readonly from: string;
+    readonly to: string;
+  } | null;
+  readonly started_at: string;
+  readonly finished_at: string;
+  readonly files: readonly LandedFile[];
+  /** Records as the reader counted them; Spark's count is the judge. */
+  readonly records: number;
+  readonly bytes: number;
+}
+
+/** What one attempt of a batch is to do; the Spark job's only argument beside its settings. */
+export interface Claim {
+  readonly format: 1;
+  readonly domain: string;
+  readonly sequence: number;
+  readonly attempt: number;
+  /** Object names of run manifests in the control bucket. */
+  readonly runs: readonly string[];
+  /** Object names of recompute requests taken up by this batch. */
+  readonly recompute: readonly string[];
+  /** Delta versions as of the last loaded batch, by path below the lake; absent = from nothing. */
+  readonly base: Readonly<Record<string, number>>;
+  readonly claimed_at: string;
+}
+
+/** One table of a batch: the listed partitions are replaced by the listed files. */
+export interface TableOutput {
+  readonly table: string;
+  /** ISO days, also those that are now empty; null = the whole table is replaced. */
+  readonly partitions: readonly string[] | null;
+  /** gs:// URIs of Parquet files holding exactly the new content of those partitions. */
+  readonly files: readonly string[];
+  readonly rows: number;
+}
+
+export interface SourceOutput {
+  readonly source: string;
+  readonly run: string;
+  /** Records found in the run's payloads. */
+  readonly records: number;
+  readonly rejected: number;
+}
+
+export interface QualityCheck {
+  /** Full name of the table or source. */
+  readonly subject: string;
+  /** `unique_key`, `orphaned_events`, `unknown_bounce_category`, ... */
+  readonly check: string;
+  readonly rows: number;
+  readonly failed: number;
+  /** Share above which the check did not pass; null = it only reports. */
+  readonly threshold: number | null;
+  readonly passed: boolean;
+}
+
+/** A transformed batch, created by the Spark job through Storage's API. */
+export interface BatchManifest {
+  readonly format: 1;
+  readonly domain: string;
+  readonly sequence: number;
+  readonly attempt: number;
+  readonly code_version: string;
+  readonly started_at: string;
+  readonly finished_at: string;
+  readonly runs: readonly string[];
+  readonly recompute: readonly string[];
+  readonly sources: readonly SourceOutput[];
+  readonly tables: readonly TableOutput[];
+  readonly quality: readonly QualityCheck[];
+  /** gs:// URIs of Parquet files with this batch's rows for `ops.rejected` (masked). */
+  readonly rejected: { readonly files: readonly string[]; readonly rows: number };
+  /** Delta versions this batch ends with, by path below the lake: the next batch's base. */
+  readonly versions: Readonly<Record<string, number>>;
+  /** Partitions still stale after this batch, over all tables. */
+  readonly stale_left: number;
+  /** Seconds by step, for people who ask where the time went. */
+  readonly seconds: Readonly<Record<string, number>>;
+}
+
+/** Why an attempt of a batch gave up, written by the job before it exits. */
+export interface BatchFailure {
+  readonly domain: string;
+  readonly sequence: number;
+  readonly attempt: number;
+  readonly code: string;
+  readonly message: string;
+  readonly failed_at: string;
+}
+
+export interface LoadRecord {
+  readonly format: 1;
+  readonly domain: string;
+  readonly sequence: number;
+  readonly started_at: string;
+  readonly finished_at: string;
+  readonly tables: readonly {
+    readonly table: string;
+    readonly partitions: number | null;
+    readonly rows: number;
+  }[];
+}
+
+/** A run that failed alone, set aside so that its domain goes on. */
+export interface FailedRun {
+  readonly run: string;
+  readonly sequence: number;
+  readonly reason: string;
+  readonly failed_at: string;
+}
+
+export const batchName = (domain: string, sequence: number, attempt: number): string =>
+  `${domain}-${sequence}-${attempt}`;
+
+/** Where each kind of control object lies; the one place that spells these names. */
+export const place = {
+  run: (domain: string, source: string, run: string) => `runs/${domain}/${source}/${run}.json`,
+  waiting: (domain: string, source: string, run: string) => `waiting/${domain}/${source}/${run}`,
+  waitingUnder: (domain: string) => `waiting/${domain}/`,
+  ledger: (domain: string) => `ledgers/${domain}.json`,
+  claim: (domain: string, sequence: number, attempt: number) =>
+    `claims/${domain}/${batchName(domain, sequence, attempt)}.json`,
+  batch: (domain: string, sequence: number) => `batches/${domain}/${padded(sequence)}.json`,
+  failure: (domain: string, sequence: number, attempt: number) =>
+    `failures/${domain}/${batchName(domain, sequence, attempt)}.json`,
+  load: (domain: string, sequence: number) => `loads/${domain}/${padded(sequence)}.json`,
+  failed: (domain: string, source: string, run: string) => `failed/${domain}/${source}/${run}.json`,
+  recompute: (domain: string, table: string, request: string) =>
+    `recompute/${domain}/${table}/${request}.json`,
+  recomputeUnder: (domain: string) => `recompute/${domain}/`,
+  checkpoint: (domain: string, source: string) => `checkpoints/${domain}/${source}.json`,
+  bronze: (domain: string, source: string, day: string, run: string, attempt: string) =>
+    `${domain}/${source}/dt=${day}/run=${run}/attempt=${attempt}/`,
+} as const;
+
+/** Ten digits, so that names sort as the numbers do. */
+const padded = (sequence: number): string => String(sequence).padStart(10, '0');
+
+/** `runs/email/contacts/x.json` or `waiting/email/contacts/x` -> its parts; null for another name. */
+export function runNamed(
+  name: string,
+): { readonly domain: string; readonly source: string; readonly run: string } | null {
+  const parts = /^(?:runs|waiting|failed)\/([^/]+)\/([^/]+)\/([^/]+?)(?:\.json)?$/.exec(name);
+  if (parts === null) return null;
+  const [, domain, source, run] = parts as unknown as [string, string, string, string];
+  return { domain, source, run };
+}
+
+/** A control object's JSON, or null when it is absent. Damaged JSON is an alarm, not an absence. */
+export async function readJson<T>(
+  objects: Objects,
+  bucket: string,
+  name: string,
+): Promise<{ readonly value: T; readonly generation: string } | null> {
+  const found = await objects.read(bucket, name);
+  if (found === null) return null;
+  try {
+    return { value: JSON.parse(found.bytes.toString()) as T, generation: found.object.generation };
+  } catch (cause) {
+    throw new Permanent({
+      code: 'control_object_damaged',
+      message: `gs://${bucket}/${name} (generation ${found.object.generation}) is not JSON; restore an earlier generation`,
+      cause,
+    });
+  }
+}
+
+/** Creates a control object once; `exists` = it was there before, and what is there counts. */
+export async function createJson(
+  objects: Objects,
+  bucket: string,
+  name: string,
+  value: unknown,
+): Promise<'created' | 'exists'> {
+  const bytes = Buffer.from(JSON.stringify(value));
+  const { outcome } = await objects.write(bucket, name, bytes, {
+    ifGeneration: '0',
+    contentType: 'application/json',
+  });
+  return outcome === 'written' ? 'created' : 'exists';
+}

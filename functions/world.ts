@@ -1,0 +1,161 @@
+/**
+ * Everything a handler can touch. Nothing else in `functions/` reads the time or the network, so
+ * the handlers that are deployed also run in a deterministic simulation.
+ */
+
+/** An object's generation as Storage gives it: digits that may exceed 2^53, so a string. */
+export type Generation = string;
+
+export interface StoredObject {
+  readonly bucket: string;
+  readonly name: string;
+  readonly generation: Generation;
+  readonly size: number;
+  /** Base64 of the big-endian CRC32C, as Storage gives it. */
+  readonly crc32c: string;
+  /** Epoch milliseconds of the last write. */
+  readonly updated: number;
+}
+
+/** `refused` = the precondition did not hold: somebody else wrote first. Never an error. */
+export type WriteResult =
+  | { readonly outcome: 'written'; readonly generation: Generation; readonly crc32c: string }
+  | { readonly outcome: 'refused' };
+
+/** Cloud Storage. Every write and removal is conditional; there is no unconditional verb. */
+export interface Objects {
+  /** The object, or null when there is none. */
+  read(bucket: string, name: string): Promise<{ bytes: Buffer; object: StoredObject } | null>;
+  stat(bucket: string, name: string): Promise<StoredObject | null>;
+  /** `ifGeneration: '0'` = only if absent; else only over exactly that generation. */
+  write(
+    bucket: string,
+    name: string,
+    bytes: Buffer,
+    condition: { readonly ifGeneration: Generation; readonly contentType: string },
+  ): Promise<WriteResult>;
+  /** Removes exactly that generation; `gone` = it was not there any more. */
+  remove(
+    bucket: string,
+    name: string,
+    condition: { readonly ifGeneration: Generation },
+  ): Promise<'removed' | 'gone'>;
+  /** Names under a prefix in lexicographic order, page by page behind the scenes. */
+  list(
+    bucket: string,
+    prefix: string,
+    options?: { readonly startAt?: string; readonly limit?: number },
+  ): Promise<readonly StoredObject[]>;
+}
+
+export interface Queue {
+  /** Publishes one message; resolves when Pub/Sub has it. `topic` is the short name. */
+  publish(
+    topic: string,
+    message: { readonly data: Buffer; readonly attributes?: Readonly<Record<string, string>> },
+  ): Promise<void>;
+}
+
+export type BatchState =
+  | { readonly state: 'missing' }
+  | { readonly state: 'pending' | 'running' | 'succeeded' }
+  | { readonly state: 'failed' | 'cancelled'; readonly message: string };
+
+/** Dataproc Serverless. The same id never makes two batches. */
+export interface Batches {
+  /** `exists` = this id was submitted before; its state is the truth. */
+  create(id: string, job: { readonly args: readonly string[] }): Promise<'created' | 'exists'>;
+  state(id: string): Promise<BatchState>;
+}
+
+export type JobState =
+  | { readonly state: 'missing' | 'running' }
+  | { readonly state: 'done'; readonly outputRows: number | null }
+  | { readonly state: 'failed'; readonly reason: string; readonly message: string };
+
+export interface BigQueryField {
+  readonly name: string;
+  readonly type: string;
+  readonly mode: 'NULLABLE' | 'REPEATED';
+  readonly description?: string;
+}
+
+/** BigQuery. A job id is used once: starting it again adopts the job that is there. */
+export interface Warehouse {
+  /** Starts a load that replaces the table; all files or nothing. */
+  load(job: {
+    readonly jobId: string;
+    readonly dataset: string;
+    readonly table: string;
+    readonly uris: readonly string[];
+    readonly format: 'PARQUET' | 'NEWLINE_DELIMITED_JSON';
+    readonly schema: readonly BigQueryField[];
+  }): Promise<'started' | 'exists'>;
+  /** Starts the load transaction. */
+  script(job: { readonly jobId: string; readonly sql: string }): Promise<'started' | 'exists'>;
+  job(jobId: string): Promise<JobState>;
+  rows(
+    sql: string,
+    params?: Readonly<Record<string, unknown>>,
+  ): Promise<readonly Readonly<Record<string, unknown>>[]>;
+  /** Absent is fine. */
+  dropTable(dataset: string, table: string): Promise<void>;
+}
+
+export interface HttpAnswer {
+  readonly status: number;
+  /** Lower-case names. */
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: Buffer;
+}
+
+/**
+ * One HTTP exchange, whole. Rejects only when no complete answer came (refused, reset, cut off,
+ * timed out); a body shorter than its content-length is such a case.
+ */
+export type Fetch = (request: {
+  readonly method: 'GET' | 'POST';
+  readonly url: string;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body?: string;
+  readonly timeoutMs: number;
+}) => Promise<HttpAnswer>;
+
+export interface Clock {
+  /** Epoch milliseconds, UTC. */
+  now(): number;
+  sleep(ms: number): Promise<void>;
+}
+
+export interface Random {
+  /** In [0, 1). */
+  next(): number;
+  /** 16 lower-case hexadecimal digits. */
+  id(): string;
+}
+
+export type Severity = 'DEBUG' | 'INFO' | 'WARNING' | 'ERROR';
+
+/** One structured line; `event` is a stable name that log-based metrics filter on. */
+export type Log = (
+  severity: Severity,
+  event: string,
+  fields?: Readonly<Record<string, unknown>>,
+) => void;
+
+export interface Secrets {
+  /** The newest enabled version, as text. Not kept longer than a run. */
+  read(name: string): Promise<string>;
+}
+
+export interface World {
+  readonly objects: Objects;
+  readonly queue: Queue;
+  readonly batches: Batches;
+  readonly warehouse: Warehouse;
+  readonly secrets: Secrets;
+  readonly fetch: Fetch;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+}

@@ -1,0 +1,215 @@
+/**
+ * The vocabulary of contracts: what a source brings in and what a table offers.
+ *
+ * Contracts are plain data. Everything else about their columns (BigQuery schema, Spark struct,
+ * JSON Schema, Terraform values, the data dictionary) is derived from them in `derive/`, and
+ * rendered into `rendered/`, where Spark and the tests read it.
+ */
+
+/** BigQuery's type names; DATETIME, TIME and JSON are left out because Parquet loads lose them. */
+export type ColumnType = 'STRING' | 'INT64' | 'FLOAT64' | 'NUMERIC' | 'BOOL' | 'DATE' | 'TIMESTAMP';
+
+/**
+ * How a value lies in the payload. `text` takes scalars as they are written and objects or arrays
+ * as their JSON; `epoch_ms` is a count of milliseconds since 1970 (number or digits);
+ * `iso` an ISO 8601 instant (UTC when it names no zone); `json_array` a JSON array of scalars.
+ */
+export type Decoding =
+  | 'text'
+  | 'integer'
+  | 'float'
+  | 'decimal'
+  | 'boolean'
+  | 'epoch_ms'
+  | 'iso'
+  | 'date'
+  | 'json_array';
+
+/** What the decoding is when a column names none. */
+export const defaultDecoding: Readonly<Record<ColumnType, Decoding>> = {
+  STRING: 'text',
+  INT64: 'integer',
+  FLOAT64: 'float',
+  NUMERIC: 'decimal',
+  BOOL: 'boolean',
+  DATE: 'date',
+  TIMESTAMP: 'iso',
+};
+
+interface AnyColumn {
+  readonly type: ColumnType;
+  /** One line for the data dictionary and for BigQuery's column description. */
+  readonly about: string;
+  /** A record without it is rejected (`missing_required`). Rendered NULLABLE all the same. */
+  readonly required?: true;
+  readonly repeated?: true;
+  /** Personal data: masked in `ops`, and policy-tagged where a table shows it. */
+  readonly personal?: true;
+}
+
+/** A column of a source: read from the payload, computed over other columns, or hashed. */
+export interface SourceColumn extends AnyColumn {
+  /** Path in the record, dots between names; default: the column's own name. */
+  readonly from?: string;
+  /** Decoding; default by type. */
+  readonly as?: Decoding;
+  /** Spark SQL over this source's read columns and `observed_at` instead of a path. */
+  readonly sql?: string;
+  /** Keyed hash (HMAC-SHA256, trimmed, lower-cased) of another column of this source. */
+  readonly hash_of?: string;
+}
+
+export type TableColumn = AnyColumn;
+
+/** Limits outside which an instant is a mistake: the record is rejected with `out_of_bounds`. */
+export interface Bounds {
+  /** Earliest day accepted, ISO. */
+  readonly earliest: string;
+  /** How many days after its observation an instant may lie. */
+  readonly days_ahead: number;
+}
+
+export interface HubspotEmailEventsArrival {
+  readonly kind: 'hubspot_email_events';
+  readonly schedule: string;
+  /** The hot pass ends this many minutes before now: HubSpot's index lags (hubspot.md 1.4). */
+  readonly settle_minutes: number;
+  /** Ages in hours at which a window is read once more, whole. */
+  readonly again_after_hours: readonly number[];
+  /** First run: how far back to begin, in days. */
+  readonly first_days: number;
+}
+
+export interface HubspotObjectsArrival {
+  readonly kind: 'hubspot_objects';
+  readonly schedule: string;
+  readonly object: 'email_campaigns' | 'marketing_emails' | 'contacts' | 'owners';
+  /** Hours between full listings; between them only what changed is read, where HubSpot can say. */
+  readonly full_every_hours: number;
+  /** Contact properties asked for beside the ones columns name. */
+  readonly properties?: readonly string[];
+}
+
+export type Arrival = HubspotEmailEventsArrival | HubspotObjectsArrival;
+export type ArrivalKind = Arrival['kind'];
+
+type Names<C> = Extract<keyof C, string>;
+type DateNames<C> = {
+  [K in Names<C>]: C[K] extends { readonly type: 'DATE' } ? K : never;
+}[Names<C>];
+type TimeNames<C> = {
+  [K in Names<C>]: C[K] extends { readonly type: 'TIMESTAMP' } ? K : never;
+}[Names<C>];
+
+export interface SourceContract<
+  C extends Readonly<Record<string, SourceColumn>> = Readonly<Record<string, SourceColumn>>,
+> {
+  readonly about: string;
+  /** A role that answers for the source, never a person. */
+  readonly owner: string;
+  readonly arrives: Arrival;
+  /** Where the records lie in a payload: the name of an array, or `null` when it is one record. */
+  readonly records: string | null;
+  /** One row of silver per value of these columns. */
+  readonly key: readonly Names<C>[];
+  /** Newest wins: a column, or `observed_at`, which is written at landing and kept on replay. */
+  readonly version: TimeNames<C> | 'observed_at';
+  /** The event's own time. Silver is partitioned by its UTC day; absent = unpartitioned. */
+  readonly event_time?: TimeNames<C>;
+  /**
+   * A second day by which tables ask for these rows (a DATE column). Silver keeps which event days
+   * hold which of these days, so that such a question reads only the files it needs.
+   */
+  readonly also_by?: DateNames<C>;
+  /** A BOOL column: true = the source deleted the record. The row stays, as its last version. */
+  readonly deleted?: Names<C>;
+  readonly bounds: Bounds;
+  readonly columns: C;
+}
+
+/** What a changed row of an input touches in this table. */
+export type Touch =
+  | 'same' // the partition of the same day (event day of a source, partition of a table)
+  | 'all' // the whole table
+  | 'ignore' // nothing now; it is read as it stands
+  /** Spark SQL yielding one DATE column over `changed` (old and new images of the input's changed
+   * rows; for a table: one row `partition` per changed day) and `self` (this table as it stands). */
+  | { readonly days: string };
+
+export interface TableContract<
+  C extends Readonly<Record<string, TableColumn>> = Readonly<Record<string, TableColumn>>,
+> {
+  readonly about: string;
+  /** What one row is, as a sentence. */
+  readonly grain: string;
+  readonly key: readonly Names<C>[];
+  /** The DATE column the table is partitioned by, by day; absent = replaced whole. */
+  readonly partition?: DateNames<C>;
+  readonly cluster?: readonly Names<C>[];
+  /** Every input, by full name, and what a change of it touches. */
+  readonly reads: Readonly<Record<string, Touch>>;
+  readonly columns: C;
+}
+
+export interface DomainContract {
+  readonly about: string;
+  /** The longest a landed run waits for its batch, in minutes. */
+  readonly longest_wait_minutes: number;
+  /** Waiting bytes that start a batch earlier. */
+  readonly start_at_bytes: number;
+  /** Most runs and bytes one batch takes. */
+  readonly batch_runs: number;
+  readonly batch_bytes: number;
+  /** Stale partitions of one table worked off beside a batch's own work. */
+  readonly stale_partitions: number;
+  readonly owner: string;
+}
+
+/** Declares a source. Its name is its file's place: `<domain>/sources/<name>.ts`. */
+export function defineSource<const C extends Readonly<Record<string, SourceColumn>>>(
+  contract: SourceContract<C>,
+): SourceContract<C> {
+  return contract;
+}
+
+/** Declares a table. Its name is its file's place: `<domain>/tables/<name>.ts`. */
+export function defineTable<const C extends Readonly<Record<string, TableColumn>>>(
+  contract: TableContract<C>,
+): TableContract<C> {
+  return contract;
+}
+
+/** Declares a domain: a dataset, a folder, one stream of batches. */
+export function defineDomain(contract: DomainContract): DomainContract {
+  return contract;
+}
+
+interface TypeScriptOf {
+  readonly STRING: string;
+  readonly INT64: number;
+  readonly FLOAT64: number;
+  /** Decimal digits: a float would change the amount. */
+  readonly NUMERIC: string;
+  readonly BOOL: boolean;
+  /** `YYYY-MM-DD` */
+  readonly DATE: string;
+  /** ISO 8601, UTC */
+  readonly TIMESTAMP: string;
+}
+
+type ValueOf<K extends AnyColumn> = K extends { readonly repeated: true }
+  ? readonly TypeScriptOf[K['type']][]
+  : TypeScriptOf[K['type']];
+
+/** The row a contract describes; columns that are not required may be null. */
+export type RowOf<T extends { readonly columns: Readonly<Record<string, AnyColumn>> }> = {
+  readonly [K in keyof T['columns']]: T['columns'][K] extends { readonly required: true }
+    ? ValueOf<T['columns'][K]>
+    : ValueOf<T['columns'][K]> | null;
+};
+
+/** Every table's last column: the batch's time. No comparison and no hash looks at it. */
+export const updatedAt = {
+  type: 'TIMESTAMP',
+  about: 'When the batch that wrote the row ran; not part of any comparison',
+} as const satisfies TableColumn;
