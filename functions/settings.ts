@@ -51,7 +51,6 @@ export type Need =
   | 'land' // create objects in bronze
   | 'litter' // list and remove what no manifest names, in bronze
   | 'lake' // read silver and gold files, for loads
-  | 'rejected' // read refused records' masked rows, for loads
   | 'batches' // create and get Spark batches, as the Spark identity
   | 'warehouse' // load and change tables
   | 'ask' // read tables
@@ -141,8 +140,8 @@ export const functions: readonly FunctionSettings[] = [
     entry: 'load',
     about: 'A batch manifest becomes rows: staging loads, then one fenced transaction',
     inboxes: [{ topic: 'batch-transformed', notifies: 'batches/' }],
-    needs: ['control', 'lake', 'rejected', 'warehouse'],
-    variables: [...everywhere, 'TRIBUTARY_BUCKET_LAKE', 'TRIBUTARY_BUCKET_REJECTED'],
+    needs: ['control', 'lake', 'warehouse'],
+    variables: [...everywhere, 'TRIBUTARY_BUCKET_LAKE'],
     memory: '512M',
     cpu: '1',
     timeoutSeconds: 540,
@@ -154,7 +153,7 @@ export const functions: readonly FunctionSettings[] = [
     entry: 'sweep',
     about: 'Whatever stopped is started again; ops is rebuilt; litter is removed',
     inboxes: [{ topic: 'sweep-tick', schedule: '*/10 * * * *' }],
-    needs: ['control', 'litter', 'lake', 'rejected', 'batches', 'warehouse'],
+    needs: ['control', 'litter', 'lake', 'batches', 'warehouse'],
     variables: [
       ...everywhere,
       'TRIBUTARY_BUCKET_BRONZE',
