@@ -101,9 +101,8 @@ type TimeNames<C> = {
   [K in Names<C>]: C[K] extends { readonly type: 'TIMESTAMP' } ? K : never;
 }[Names<C>];
 
-export interface SourceContract<
-  C extends Readonly<Record<string, SourceColumn>> = Readonly<Record<string, SourceColumn>>,
-> {
+/** Any source, as code that works on all of them reads it. */
+export interface SourceContract {
   readonly about: string;
   /** A role that answers for the source, never a person. */
   readonly owner: string;
@@ -111,19 +110,30 @@ export interface SourceContract<
   /** Where the records lie in a payload: the name of an array, or `null` when it is one record. */
   readonly records: string | null;
   /** One row of silver per value of these columns. */
-  readonly key: readonly Names<C>[];
+  readonly key: readonly string[];
   /** Newest wins: a column, or `observed_at`, which is written at landing and kept on replay. */
-  readonly version: TimeNames<C> | 'observed_at';
+  readonly version: string;
   /** The event's own time. Silver is partitioned by its UTC day; absent = unpartitioned. */
-  readonly event_time?: TimeNames<C>;
+  readonly event_time?: string;
   /**
    * A second day by which tables ask for these rows (a DATE column). Silver keeps which event days
    * hold which of these days, so that such a question reads only the files it needs.
    */
-  readonly also_by?: DateNames<C>;
+  readonly also_by?: string;
   /** A BOOL column: true = the source deleted the record. The row stays, as its last version. */
-  readonly deleted?: Names<C>;
+  readonly deleted?: string;
   readonly bounds: Bounds;
+  readonly columns: Readonly<Record<string, SourceColumn>>;
+}
+
+/** A source with these columns: what names a column names one that exists, of the right type. */
+export interface SourceWith<C extends Readonly<Record<string, SourceColumn>>>
+  extends SourceContract {
+  readonly key: readonly Names<C>[];
+  readonly version: TimeNames<C> | 'observed_at';
+  readonly event_time?: TimeNames<C>;
+  readonly also_by?: DateNames<C>;
+  readonly deleted?: Names<C>;
   readonly columns: C;
 }
 
@@ -136,18 +146,25 @@ export type Touch =
    * rows; for a table: one row `partition` per changed day) and `self` (this table as it stands). */
   | { readonly days: string };
 
-export interface TableContract<
-  C extends Readonly<Record<string, TableColumn>> = Readonly<Record<string, TableColumn>>,
-> {
+/** Any table, as code that works on all of them reads it. */
+export interface TableContract {
   readonly about: string;
   /** What one row is, as a sentence. */
   readonly grain: string;
-  readonly key: readonly Names<C>[];
+  readonly key: readonly string[];
   /** The DATE column the table is partitioned by, by day; absent = replaced whole. */
-  readonly partition?: DateNames<C>;
-  readonly cluster?: readonly Names<C>[];
+  readonly partition?: string;
+  readonly cluster?: readonly string[];
   /** Every input, by full name, and what a change of it touches. */
   readonly reads: Readonly<Record<string, Touch>>;
+  readonly columns: Readonly<Record<string, TableColumn>>;
+}
+
+/** A table with these columns: what names a column names one that exists, of the right type. */
+export interface TableWith<C extends Readonly<Record<string, TableColumn>>> extends TableContract {
+  readonly key: readonly Names<C>[];
+  readonly partition?: DateNames<C>;
+  readonly cluster?: readonly Names<C>[];
   readonly columns: C;
 }
 
@@ -167,15 +184,15 @@ export interface DomainContract {
 
 /** Declares a source. Its name is its file's place: `<domain>/sources/<name>.ts`. */
 export function defineSource<const C extends Readonly<Record<string, SourceColumn>>>(
-  contract: SourceContract<C>,
-): SourceContract<C> {
+  contract: SourceWith<C>,
+): SourceWith<C> {
   return contract;
 }
 
 /** Declares a table. Its name is its file's place: `<domain>/tables/<name>.ts`. */
 export function defineTable<const C extends Readonly<Record<string, TableColumn>>>(
-  contract: TableContract<C>,
-): TableContract<C> {
+  contract: TableWith<C>,
+): TableWith<C> {
   return contract;
 }
 
