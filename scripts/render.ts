@@ -1,7 +1,9 @@
 /** `render`: contracts to files. `--check` writes nothing and fails on a difference. */
 import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
+import type { Command } from 'commander';
 import { derivedFiles, findContracts, WrongCatalog } from '../schemas/derive/render.ts';
+import { Failure } from './failure.ts';
 
 /**
  * Derives every file from the contracts.
@@ -46,24 +48,25 @@ async function orphans(
 
 const textAt = (path: string): Promise<string | null> => readFile(path, 'utf8').catch(() => null);
 
-if (import.meta.main) {
-  const unknown = process.argv.slice(2).filter((argument) => argument !== '--check');
-  const check = process.argv.includes('--check');
-  if (unknown.length > 0) {
-    console.error(`render takes --check only, not ${unknown.join(' ')}`);
-    process.exitCode = 2;
-  } else {
-    try {
-      const { changed } = await render({ check });
+export function declare(command: Command): void {
+  command
+    .option('--check', 'write nothing; fail when a file is not what the contracts say', false)
+    .addHelpText(
+      'after',
+      `
+Derives schemas/rendered from the contracts in schemas/<domain>/.
+
+Examples:
+  ./tributary render
+  ./tributary render --check`,
+    )
+    .action(async ({ check }: { check: boolean }) => {
+      const { changed } = await render({ check }).catch((fault: unknown) => {
+        throw fault instanceof WrongCatalog ? new Failure(fault.message) : fault;
+      });
       for (const path of changed) console.log(`${check ? 'differs' : 'written'}  ${path}`);
       if (check && changed.length > 0) {
-        console.error('rendered files are not what the contracts say: run ./tributary render');
-        process.exitCode = 1;
+        throw new Failure('rendered files are not what the contracts say: run ./tributary render');
       }
-    } catch (fault) {
-      if (!(fault instanceof WrongCatalog)) throw fault;
-      console.error(fault.message);
-      process.exitCode = 1;
-    }
-  }
+    });
 }

@@ -1,0 +1,70 @@
+/** The command line: one file per command beside this one, loaded when its command is given. */
+import { Command, CommanderError } from 'commander';
+import { explained, Failure } from './failure.ts';
+
+/** What a command's file exports: its arguments, options, examples and action. */
+export type Declare = (command: Command) => void;
+
+interface Entry {
+  readonly about: string;
+  readonly load: () => Promise<{ readonly declare: Declare }>;
+}
+
+/** In the order of the help page: run it, look into it, correct it, work on it. */
+export const commands: Readonly<Record<string, Entry>> = {
+  render: { about: 'contracts to files', load: () => import('./render.ts') },
+  setup: {
+    about: 'install Python packages and Spark jars now, not with the first use',
+    load: () => import('./setup.ts'),
+  },
+  check: { about: 'types, lint, rendered files, unit tests', load: () => import('./check.ts') },
+  test: { about: 'all tests, or those under a path', load: () => import('./test.ts') },
+  bench: { about: 'measure what the README claims', load: () => import('./bench.ts') },
+};
+
+/** The command a line names: its first word that is not an option (or follows `help`). */
+function named(words: readonly string[]): string | undefined {
+  const [first, second] = words.filter((word) => !word.startsWith('-'));
+  return first === 'help' ? second : first;
+}
+
+/** Reads a command line and runs it. @returns the exit code */
+export async function main(words: readonly string[]): Promise<number> {
+  const program = new Command('tributary')
+    .description('Marketing, shop and website data into BigQuery tables that people can trust')
+    .showSuggestionAfterError()
+    .exitOverride()
+    .addHelpText(
+      'after',
+      `
+Examples:
+  ./tributary demo                          see the whole path run, nothing needed beforehand
+  ./tributary local                         the local cloud, until Ctrl-C
+  ./tributary query 'SELECT count(*) FROM email.email_send'
+  ./tributary status --env prod             the same commands, on a deployed environment
+  ./tributary help settle                   options and examples of one command`,
+    );
+  const chosen = named(words);
+  for (const [name, entry] of Object.entries(commands)) {
+    const command = program.command(name).description(entry.about);
+    // Only the chosen command's file is read: the others' clients would cost seconds to load.
+    if (name === chosen) (await entry.load()).declare(command);
+  }
+  if (words.length === 0) {
+    program.outputHelp();
+    return 0;
+  }
+  try {
+    await program.parseAsync(words, { from: 'user' });
+    return typeof process.exitCode === 'number' ? process.exitCode : 0;
+  } catch (error) {
+    // Commander has said it already: help was asked for, or the line was wrong.
+    if (error instanceof CommanderError) return error.exitCode;
+    process.stderr.write(`tributary: ${explained(error)}\n`);
+    return error instanceof Failure ? error.exitCode : 1;
+  }
+}
+
+if (import.meta.main) {
+  process.exitCode = await main(process.argv.slice(2));
+}
