@@ -8,11 +8,18 @@ import { Transient } from './errors.ts';
 import { place, readJson } from './manifest.ts';
 import type { World } from './world.ts';
 
+/** A run taken from the waiting list. */
+export interface ClaimedRun {
+  /** Object name of its manifest. */
+  readonly manifest: string;
+  /** Generation of the marker that was claimed: a replay asked for meanwhile has a newer one. */
+  readonly marker: string;
+}
+
 export interface InFlight {
   readonly sequence: number;
   readonly attempt: number;
-  /** Object names of run manifests. */
-  readonly runs: readonly string[];
+  readonly runs: readonly ClaimedRun[];
   readonly recompute: readonly string[];
   readonly claimed_at: string;
   /** When this attempt was decided; its age tells a lost submit from a running batch. */
@@ -58,7 +65,7 @@ export const SET_ASIDE_BEFORE_WAITING = 3;
 
 export function claimed(
   ledger: Ledger,
-  work: { readonly runs: readonly string[]; readonly recompute: readonly string[] },
+  work: { readonly runs: readonly ClaimedRun[]; readonly recompute: readonly string[] },
   now: string,
 ): Ledger {
   const sequence = ledger.sequence + 1;
@@ -79,7 +86,7 @@ export function claimed(
 /** What a failed attempt leads to: another attempt, half the claim, or a run set aside. */
 export type AfterFailure =
   | { readonly next: 'again' | 'halved'; readonly ledger: Ledger }
-  | { readonly next: 'set_aside'; readonly ledger: Ledger; readonly run: string }
+  | { readonly next: 'set_aside'; readonly ledger: Ledger; readonly run: ClaimedRun }
   | { readonly next: 'waits'; readonly ledger: Ledger };
 
 /**

@@ -15,6 +15,7 @@
  *   checkpoints/<domain>/<source>.json           checkpoint.ts
  *   keys/<domain>/<source>/...                   keys known from full listings
  */
+import type { Window } from './checkpoint.ts';
 import { Permanent } from './errors.ts';
 import type { Objects } from './world.ts';
 
@@ -37,12 +38,10 @@ export interface RunManifest {
   readonly run: string;
   /** The attempt whose files these are; other attempts' files are litter. */
   readonly attempt: string;
-  /** What was read: a window of a pull (half-open, ISO), or null. */
-  readonly window: {
-    readonly pass: string;
-    readonly from: string;
-    readonly to: string;
-  } | null;
+  /** The window a pull began to read, or null. */
+  readonly window: Window | null;
+  /** What of that window was left unread; null = nothing. The checkpoint moves to exactly this. */
+  readonly remaining: Window | null;
   readonly started_at: string;
   readonly finished_at: string;
   readonly files: readonly LandedFile[];

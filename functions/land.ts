@@ -1,0 +1,203 @@
+/**
+ * Landing: bytes -> gzip parts in bronze -> waiting marker -> run manifest.
+ *
+ * Parts lie under the attempt and count only if the manifest lists them. The marker comes before
+ * the manifest, so a run that has a manifest is never forgotten; a marker without a manifest waits
+ * for the next attempt and is swept after a week. The manifest is created once, last: a second
+ * attempt adopts it, and its own parts are litter.
+ */
+import { isUtf8 } from 'node:buffer';
+import { gzipSync } from 'node:zlib';
+import type { Window } from './checkpoint.ts';
+import type { Config } from './config.ts';
+import { Transient } from './errors.ts';
+import { createJson, type LandedFile, place, type RunManifest, readJson } from './manifest.ts';
+import type { World } from './world.ts';
+
+/** Raw bytes compressed by one call: small enough that the event loop is free again in milliseconds. */
+const CHUNK_BYTES = 1 << 20;
+
+/** Compressed bytes of a part: large enough for Spark, small enough to hold for ten windows at once. */
+const PART_BYTES = 4 << 20;
+
+/** A marker older than this is written anew, so that the weekly sweep cannot take it away meanwhile. */
+const MARKER_RENEWAL_MS = 24 * 3600_000;
+
+export interface Landing {
+  readonly run: string;
+  /** Compressed bytes so far. */
+  readonly bytes: () => number;
+  append(line: {
+    readonly payload: Buffer;
+    readonly meta: Readonly<Record<string, unknown>>;
+    readonly records: number;
+  }): Promise<void>;
+  /** Writes what is left and the manifest; returns the manifest that counts, ours or another attempt's. */
+  finish(outcome: {
+    readonly window: Window | null;
+    readonly remaining: Window | null;
+  }): Promise<RunManifest>;
+}
+
+/** Begins an attempt at a run. Nothing is visible to others until `finish`. */
+export function openLanding(
+  world: World,
+  config: Config,
+  of: { readonly domain: string; readonly source: string; readonly run: string },
+): Landing {
+  const attempt = world.random.id();
+  const startedAt = world.clock.now();
+  const folder = place.bronze(of.domain, of.source, iso(startedAt).slice(0, 10), of.run, attempt);
+  const files: LandedFile[] = [];
+  let raw: Buffer[] = [];
+  let rawBytes = 0;
+  let compressed: Buffer[] = [];
+  let compressedBytes = 0;
+  let lines = 0;
+  let records = 0;
+
+  const compress = (): void => {
+    if (rawBytes === 0) return;
+    const all = Buffer.concat(raw);
+    raw = [];
+    rawBytes = 0;
+    // Gzip members one after another are one valid gzip file (RFC 1952, section 2.2).
+    for (let at = 0; at < all.length; at += CHUNK_BYTES) {
+      const member = gzipSync(all.subarray(at, at + CHUNK_BYTES), { level: 1 });
+      compressed.push(member);
+      compressedBytes += member.length;
+    }
+  };
+
+  const writePart = async (): Promise<void> => {
+    compress();
+    if (compressedBytes === 0) return;
+    const bytes = Buffer.concat(compressed);
+    const name = `${folder}part-${String(files.length).padStart(5, '0')}.ndjson.gz`;
+    const result = await world.objects.write(config.buckets.bronze, name, bytes, {
+      ifGeneration: '0',
+      contentType: 'application/gzip',
+    });
+    if (result.outcome === 'refused') {
+      throw new Transient({
+        code: 'part_exists',
+        message: `${name} exists although its attempt is new; another attempt will use another folder`,
+      });
+    }
+    const { generation, crc32c } = result;
+    files.push({ name, generation, crc32c, bytes: bytes.length, lines });
+    compressed = [];
+    compressedBytes = 0;
+    lines = 0;
+  };
+
+  return {
+    run: of.run,
+    bytes: () => files.reduce((sum, file) => sum + file.bytes, compressedBytes),
+    async append({ payload, meta, records: found }) {
+      const line = bronzeLine(payload, meta, world.clock.now());
+      raw.push(line);
+      rawBytes += line.length;
+      lines += 1;
+      records += found;
+      if (rawBytes >= CHUNK_BYTES) compress();
+      if (compressedBytes >= PART_BYTES) await writePart();
+    },
+    async finish({ window, remaining }) {
+      await writePart();
+      const manifest: RunManifest = {
+        format: 1,
+        ...of,
+        attempt,
+        window,
+        remaining,
+        started_at: iso(startedAt),
+        finished_at: iso(world.clock.now()),
+        files,
+        records,
+        bytes: files.reduce((sum, file) => sum + file.bytes, 0),
+      };
+      // A run that brought nothing needs no batch; its manifest still says that it was read.
+      if (files.length > 0) await markWaiting(world, config, of);
+      return publishManifest(world, config, manifest);
+    },
+  };
+}
+
+/** The manifest of a run if some attempt has finished it. */
+export async function landed(
+  world: World,
+  config: Config,
+  of: { readonly domain: string; readonly source: string; readonly run: string },
+): Promise<RunManifest | null> {
+  const name = place.run(of.domain, of.source, of.run);
+  const found = await readJson<RunManifest>(world.objects, config.buckets.control, name);
+  return found?.value ?? null;
+}
+
+/**
+ * Puts a run on the list of its domain's next batch.
+ * @param options.anew also over a marker that is there: a replay, which must come after whatever
+ *   batch has claimed that marker
+ */
+export async function markWaiting(
+  world: World,
+  config: Config,
+  of: { readonly domain: string; readonly source: string; readonly run: string },
+  options: { readonly anew: boolean } = { anew: false },
+): Promise<void> {
+  const name = place.waiting(of.domain, of.source, of.run);
+  const bucket = config.buckets.control;
+  const marker = Buffer.from(JSON.stringify({ at: iso(world.clock.now()) }));
+  const condition = { contentType: 'application/json' };
+  const { outcome } = await world.objects.write(bucket, name, marker, {
+    ...condition,
+    ifGeneration: '0',
+  });
+  if (outcome === 'written') return;
+  const there = await world.objects.stat(bucket, name);
+  const young = there !== null && world.clock.now() - there.updated < MARKER_RENEWAL_MS;
+  if (young && !options.anew) return;
+  const renewed = await world.objects.write(bucket, name, marker, {
+    ...condition,
+    ifGeneration: there?.generation ?? '0',
+  });
+  if (renewed.outcome === 'refused') {
+    throw new Transient({
+      code: 'marker_contended',
+      message: `${name} changed while it was renewed`,
+    });
+  }
+}
+
+async function publishManifest(
+  world: World,
+  config: Config,
+  manifest: RunManifest,
+): Promise<RunManifest> {
+  const name = place.run(manifest.domain, manifest.source, manifest.run);
+  const created = await createJson(world.objects, config.buckets.control, name, manifest);
+  if (created === 'created') return manifest;
+  const winner = await readJson<RunManifest>(world.objects, config.buckets.control, name);
+  if (winner === null) {
+    throw new Transient({ code: 'manifest_vanished', message: `${name} was there and is gone` });
+  }
+  if (winner.value.attempt !== manifest.attempt) {
+    world.log('INFO', 'attempt_adopted', { run: manifest.run, attempt: winner.value.attempt });
+  }
+  return winner.value;
+}
+
+/** One line of bronze: the payload byte for byte, as text where it is UTF-8. */
+export function bronzeLine(
+  payload: Buffer,
+  meta: Readonly<Record<string, unknown>>,
+  observedAt: number,
+): Buffer {
+  const body = isUtf8(payload)
+    ? { payload: payload.toString('utf8') }
+    : { payload_base64: payload.toString('base64') };
+  return Buffer.from(`${JSON.stringify({ observed_at: iso(observedAt), meta, ...body })}\n`);
+}
+
+const iso = (ms: number): string => new Date(ms).toISOString();

@@ -1,0 +1,317 @@
+/**
+ * Load: a transformed batch becomes visible in BigQuery, whole.
+ *
+ * One load job per table into a staging table, then one transaction over all tables of the batch:
+ * assert that the fence is lower, replace the listed partitions, raise the fence. Job ids follow
+ * from the batch, so whatever was started before is adopted, and a batch that is loaded is known by
+ * the fence. Then the load record is created, the waiting markers go, and the ledger is closed.
+ */
+
+import type { TableContract } from '../schemas/contract.ts';
+import { bigqueryColumns } from '../schemas/derive/bigquery.ts';
+import { catalog } from '../schemas/rendered/catalog.ts';
+import type { Config } from './config.ts';
+import { Permanent, Transient } from './errors.ts';
+import { loaded, readLedger, stepLedger } from './ledger.ts';
+import {
+  type BatchManifest,
+  createJson,
+  type LoadRecord,
+  place,
+  readJson,
+  type TableOutput,
+} from './manifest.ts';
+import { type Handler, notifiedObject } from './message.ts';
+import { opsOutputs } from './ops.ts';
+import { removeWaiting } from './submit.ts';
+import type { BigQueryField, JobState, World } from './world.ts';
+
+/** Shorter than the function's timeout; what is not done then is adopted by the next delivery. */
+const PATIENCE_MS = 8 * 60_000;
+
+/** Jobs newly started for one step of one delivery; the sweep delivers again. */
+const FRESH_TRIES = 4;
+
+const STAGING = 'ops_staging';
+
+/** Messages: a notification of `batches/<domain>/<sequence>.json`. */
+export const handle: Handler = async (message, world, config) => {
+  const object = notifiedObject(message) ?? String(message.data['batch'] ?? '');
+  const parts = /^batches\/([^/]+)\/(\d+)\.json$/.exec(object);
+  if (parts === null) {
+    throw new Permanent({ code: 'no_batch', message: `"${object}" names no batch manifest` });
+  }
+  await loadBatch(world, config, parts[1] as string, Number(parts[2]));
+};
+
+/** Loads a transformed batch, or whatever of it is still to be done. */
+export async function loadBatch(
+  world: World,
+  config: Config,
+  domain: string,
+  sequence: number,
+): Promise<void> {
+  const name = place.batch(domain, sequence);
+  const found = await readJson<BatchManifest>(world.objects, config.buckets.control, name);
+  if (found === null) {
+    throw new Transient({ code: 'no_manifest', message: `${name} is not there (yet)` });
+  }
+  const startedAt = iso(world.clock.now());
+  const manifest = found.value;
+  if ((await fenceOf(world, domain)) < sequence) {
+    const outputs = [...tableOutputs(manifest), ...(await opsOutputs(world, config, manifest))];
+    await replaceRows(world, { domain, sequence }, outputs);
+  }
+  await close(world, config, manifest, startedAt);
+}
+
+/** Stages every output, then replaces all of them in one fenced transaction. */
+export async function replaceRows(
+  world: World,
+  of: { readonly domain: string; readonly sequence: number },
+  outputs: readonly Output[],
+): Promise<void> {
+  const stages = await stageAll(world, of, outputs);
+  await commit(world, of, stages);
+  for (const { staging } of stages) {
+    if (staging !== null) await world.warehouse.dropTable(STAGING, staging);
+  }
+}
+
+/** One table's new content: which rows go, and the files whose rows come. */
+export interface Output {
+  readonly dataset: string;
+  readonly table: string;
+  readonly schema: readonly BigQueryField[];
+  /** GoogleSQL over the table's columns: the rows that go. */
+  readonly replaces: string;
+  readonly files: readonly string[];
+  readonly format: 'PARQUET' | 'NEWLINE_DELIMITED_JSON';
+  readonly rows: number;
+}
+
+interface Stage {
+  readonly output: Output;
+  /** The staging table, or null when nothing comes in. */
+  readonly staging: string | null;
+}
+
+function tableOutputs(manifest: BatchManifest): readonly Output[] {
+  return manifest.tables.map((output) => {
+    const contract = catalog.tables[output.table];
+    if (contract === undefined) {
+      throw new Permanent({
+        code: 'unknown_table',
+        message: `batch ${manifest.domain} ${manifest.sequence} carries ${output.table}, which no contract declares; deploy the same version of functions and jobs`,
+      });
+    }
+    const [dataset = '', table = ''] = output.table.split('.');
+    return {
+      dataset,
+      table,
+      schema: bigqueryColumns(contract),
+      replaces: replacedRows(contract, output),
+      files: output.files,
+      format: 'PARQUET',
+      rows: output.rows,
+    };
+  });
+}
+
+/** Literal days, so that BigQuery prunes the partitions it need not touch. */
+function replacedRows(contract: TableContract, output: TableOutput): string {
+  if (output.partitions === null) return 'TRUE';
+  const days = output.partitions.map((day) => `DATE '${day}'`).join(', ');
+  return `${contract.partition} IN (${days})`;
+}
+
+/** Loads every table's files beside the tables people read; all at once, each under its own id. */
+async function stageAll(
+  world: World,
+  of: { readonly domain: string; readonly sequence: number },
+  outputs: readonly Output[],
+): Promise<readonly Stage[]> {
+  const deadline = world.clock.now() + PATIENCE_MS;
+  return Promise.all(
+    outputs.map(async (output) => {
+      if (output.files.length === 0) return { output, staging: null };
+      const staging = `${of.domain}_${of.sequence}_${output.dataset}_${output.table}`;
+      const state = await runJob(world, `load_${staging}`, deadline, (jobId) =>
+        world.warehouse.load({
+          jobId,
+          dataset: STAGING,
+          table: staging,
+          uris: output.files,
+          format: output.format,
+          schema: output.schema,
+        }),
+      );
+      if (state.outputRows !== output.rows) {
+        throw new Permanent({
+          code: 'row_count_differs',
+          message: `${output.dataset}.${output.table}: the batch says ${output.rows} rows, BigQuery loaded ${state.outputRows}`,
+        });
+      }
+      return { output, staging };
+    }),
+  );
+}
+
+/** The transaction: readers see all tables of the batch at once, or none of it. */
+async function commit(
+  world: World,
+  of: { readonly domain: string; readonly sequence: number },
+  stages: readonly Stage[],
+): Promise<void> {
+  const deadline = world.clock.now() + PATIENCE_MS;
+  const { domain, sequence } = of;
+  try {
+    await runJob(world, `commit_${domain}_${sequence}`, deadline, (jobId) =>
+      world.warehouse.script({ jobId, sql: transaction(domain, sequence, stages) }),
+    );
+  } catch (failure) {
+    // Another delivery of the same manifest may have been faster; the fence says so.
+    if ((await fenceOf(world, domain)) >= sequence) return;
+    world.log('ERROR', 'load_failed', { domain, sequence, reason: String(failure) });
+    throw failure;
+  }
+}
+
+/** The script in its one fixed form. */
+export function transaction(domain: string, sequence: number, stages: readonly Stage[]): string {
+  const replaced = stages.flatMap(({ output, staging }) => {
+    const target = `\`${output.dataset}.${output.table}\``;
+    const columns = output.schema.map((column) => `\`${column.name}\``).join(', ');
+    const gone = `DELETE FROM ${target} WHERE ${output.replaces}`;
+    if (staging === null) return [gone];
+    return [
+      gone,
+      `INSERT INTO ${target} (${columns}) SELECT ${columns} FROM \`${STAGING}.${staging}\``,
+    ];
+  });
+  return [
+    'BEGIN TRANSACTION',
+    `ASSERT (SELECT COALESCE(MAX(sequence), 0) FROM \`ops.fence\` WHERE domain = '${domain}') < ${sequence} AS 'fence of ${domain} is at or above ${sequence}'`,
+    ...replaced,
+    `DELETE FROM \`ops.fence\` WHERE domain = '${domain}'`,
+    `INSERT INTO \`ops.fence\` (\`domain\`, \`sequence\`) VALUES ('${domain}', ${sequence})`,
+    'COMMIT TRANSACTION;',
+  ].join(';\n');
+}
+
+/** After the commit: the record, the waiting list, the ledger; each may be found done. */
+async function close(
+  world: World,
+  config: Config,
+  manifest: BatchManifest,
+  startedAt: string,
+): Promise<void> {
+  const { domain, sequence } = manifest;
+  const bucket = config.buckets.control;
+  const { ledger } = await readLedger(world, bucket, domain);
+  if (ledger.in_flight?.sequence === sequence) {
+    const done = new Set(manifest.runs);
+    await removeWaiting(
+      world,
+      config,
+      ledger.in_flight.runs.filter((run) => done.has(run.manifest)),
+    );
+    for (const request of manifest.recompute) {
+      const there = await world.objects.stat(bucket, request);
+      if (there !== null) {
+        await world.objects.remove(bucket, request, { ifGeneration: there.generation });
+      }
+    }
+  }
+  await stepLedger(world, bucket, domain, (held) => {
+    const next = loaded(held, manifest);
+    return next.loaded === held.loaded && next.in_flight === held.in_flight ? null : next;
+  });
+  const record: LoadRecord = {
+    format: 1,
+    domain,
+    sequence,
+    started_at: startedAt,
+    finished_at: iso(world.clock.now()),
+    tables: manifest.tables.map(({ table, partitions, rows }) => ({
+      table,
+      partitions: partitions?.length ?? null,
+      rows,
+    })),
+  };
+  // Last: its notification starts the next batch, which must find the ledger closed.
+  await createJson(world.objects, bucket, place.load(domain, sequence), record);
+  world.log('INFO', 'batch_loaded', { domain, sequence, tables: manifest.tables.length });
+}
+
+async function fenceOf(world: World, domain: string): Promise<number> {
+  const [row] = await world.warehouse.rows(
+    'SELECT COALESCE(MAX(sequence), 0) AS sequence FROM `ops.fence` WHERE domain = @domain',
+    { domain },
+  );
+  return Number(row?.['sequence'] ?? 0);
+}
+
+/**
+ * Runs a job under ids that follow from its name, adopting what an earlier try has started. A used
+ * id is never run again, so a try that failed before is passed over and the next id taken.
+ */
+async function runJob(
+  world: World,
+  name: string,
+  deadline: number,
+  start: (jobId: string) => Promise<'started' | 'exists'>,
+): Promise<{ readonly outputRows: number | null }> {
+  let fresh = 0;
+  for (let attempt = 1; ; attempt += 1) {
+    const jobId = `${name}_a${attempt}`;
+    const began = await start(jobId);
+    const state = await ended(world, jobId, deadline);
+    if (state.state === 'done') return { outputRows: state.outputRows };
+    if (began === 'exists') continue;
+    fresh += 1;
+    if (!passing.has(state.reason) || fresh >= FRESH_TRIES) {
+      const Kind = passing.has(state.reason) ? Transient : Permanent;
+      throw new Kind({
+        code: 'job_failed',
+        message: `BigQuery job ${jobId}: ${state.reason}: ${state.message}`,
+      });
+    }
+    await world.clock.sleep(Math.min(60_000, 1_000 * 2 ** fresh) * (0.5 + world.random.next()));
+  }
+}
+
+/** BigQuery's reasons that another try may cure (its page "Error messages"). */
+const passing: ReadonlySet<string> = new Set([
+  'backendError',
+  'internalError',
+  'jobBackendError',
+  'jobInternalError',
+  'jobRateLimitExceeded',
+  'rateLimitExceeded',
+  'quotaExceeded',
+  'stopped',
+  'timeout',
+  'tableUnavailable',
+  'aborted',
+]);
+
+async function ended(
+  world: World,
+  jobId: string,
+  deadline: number,
+): Promise<Extract<JobState, { state: 'done' | 'failed' }>> {
+  for (let pause = 100; ; pause = Math.min(5_000, pause * 1.5)) {
+    const state = await world.warehouse.job(jobId);
+    if (state.state === 'done' || state.state === 'failed') return state;
+    if (state.state === 'missing') {
+      throw new Transient({ code: 'job_vanished', message: `BigQuery does not know job ${jobId}` });
+    }
+    if (world.clock.now() > deadline) {
+      throw new Transient({ code: 'job_slow', message: `BigQuery job ${jobId} is still running` });
+    }
+    await world.clock.sleep(pause);
+  }
+}
+
+const iso = (ms: number): string => new Date(ms).toISOString();

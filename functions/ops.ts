@@ -1,0 +1,225 @@
+/**
+ * The rows of `ops`: what the manifests say, as tables. The manifests are the truth; these rows are
+ * written with every batch and rebuilt by day from the manifests.
+ */
+
+import type { RowOf, TableContract } from '../schemas/contract.ts';
+import { bigqueryColumns } from '../schemas/derive/bigquery.ts';
+import { batches } from '../schemas/ops/tables/batches.ts';
+import { freshness } from '../schemas/ops/tables/freshness.ts';
+import { loads } from '../schemas/ops/tables/loads.ts';
+import { quality } from '../schemas/ops/tables/quality.ts';
+import { rejected } from '../schemas/ops/tables/rejected.ts';
+import { runs } from '../schemas/ops/tables/runs.ts';
+import type { Config } from './config.ts';
+import type { Output } from './load.ts';
+import {
+  type BatchManifest,
+  batchName,
+  type FailedRun,
+  type RunManifest,
+  readJson,
+  runNamed,
+} from './manifest.ts';
+import type { World } from './world.ts';
+
+export type RunRow = RowOf<typeof runs>;
+export type FreshnessRow = RowOf<typeof freshness>;
+
+/** What became of a run, as far as the manifests tell. */
+export type RunOutcome =
+  | { readonly state: 'landed' }
+  | { readonly state: 'loaded' | 'transformed'; readonly batch: BatchManifest }
+  | { readonly state: 'failed'; readonly failure: FailedRun };
+
+/** The `ops` rows that appear with a batch, in the same transaction as its tables. */
+export async function opsOutputs(
+  world: World,
+  config: Config,
+  manifest: BatchManifest,
+): Promise<readonly Output[]> {
+  const { domain, sequence } = manifest;
+  const now = iso(world.clock.now());
+  const taken = await Promise.all(
+    manifest.runs.map((name) => readJson<RunManifest>(world.objects, config.buckets.control, name)),
+  );
+  const runRows = taken.flatMap((found) =>
+    found === null ? [] : [runRow(found.value, { state: 'loaded', batch: manifest })],
+  );
+  const ofBatch = `domain = '${domain}' AND sequence = ${sequence}`;
+  const folder = `staging/${domain}/${sequence}`;
+  return [
+    await written(world, config, folder, 'runs', runs, runRows, theseRuns(manifest.runs), now),
+    await written(world, config, folder, 'batches', batches, [batchRow(manifest)], ofBatch, now),
+    await written(world, config, folder, 'loads', loads, loadRows(manifest, now), ofBatch, now),
+    await written(world, config, folder, 'quality', quality, qualityRows(manifest), ofBatch, now),
+    {
+      dataset: 'ops',
+      table: 'rejected',
+      schema: bigqueryColumns(rejected),
+      replaces: theseRuns(manifest.runs),
+      files: manifest.rejected.files,
+      format: 'PARQUET',
+      rows: manifest.rejected.rows,
+    },
+  ];
+}
+
+/** The rows that a rebuild by day replaces: what the sweep writes. */
+export async function rebuiltOutputs(
+  world: World,
+  config: Config,
+  of: {
+    /** Epoch seconds of the sweep: names the staging folder. */
+    readonly sequence: number;
+    readonly days: readonly string[];
+    readonly runs: readonly RunRow[];
+    readonly freshness: readonly FreshnessRow[];
+  },
+): Promise<readonly Output[]> {
+  const now = iso(world.clock.now());
+  const folder = `staging/ops/${of.sequence}`;
+  const days = of.days.map((day) => `DATE '${day}'`).join(', ');
+  const outputs = [
+    await written(world, config, folder, 'freshness', freshness, of.freshness, 'FALSE', now),
+  ];
+  if (of.days.length > 0) {
+    const replaces = `run_date IN (${days})`;
+    outputs.push(await written(world, config, folder, 'runs', runs, of.runs, replaces, now));
+  }
+  return outputs;
+}
+
+export function runRow(manifest: RunManifest, outcome: RunOutcome): RunRow {
+  const source = `${manifest.domain}.${manifest.source}`;
+  const batch = 'batch' in outcome ? outcome.batch : null;
+  const counted = batch?.sources.find(
+    (output) => output.source === source && output.run === manifest.run,
+  );
+  const { window } = manifest;
+  return {
+    run_date: manifest.finished_at.slice(0, 10),
+    run: manifest.run,
+    source,
+    window: window === null ? null : `${window.pass} ${window.from} to ${window.to}`,
+    records: counted?.records ?? manifest.records,
+    rejected: counted?.rejected ?? null,
+    bytes: manifest.bytes,
+    started_at: manifest.started_at,
+    finished_at: manifest.finished_at,
+    // A run without files has nothing to transform or load: reading it was all there was to do.
+    state: manifest.files.length === 0 ? 'loaded' : outcome.state,
+    error: 'failure' in outcome ? outcome.failure.reason : null,
+    domain: manifest.domain,
+    pass: window?.pass ?? null,
+    window_from: window?.from ?? null,
+    // What was not read is the next run's.
+    window_to: window?.to ?? null,
+    attempt: manifest.attempt,
+    files: manifest.files.length,
+    sequence: batch?.sequence ?? null,
+  };
+}
+
+function batchRow(manifest: BatchManifest): RowOf<typeof batches> {
+  const sum = (numbers: readonly number[]): number => numbers.reduce((a, b) => a + b, 0);
+  return {
+    batch_date: manifest.finished_at.slice(0, 10),
+    batch: batchName(manifest.domain, manifest.sequence, manifest.attempt),
+    domain: manifest.domain,
+    sequence: manifest.sequence,
+    attempt: manifest.attempt,
+    state: 'loaded',
+    runs: manifest.runs.length,
+    recomputes: manifest.recompute.length,
+    records: sum(manifest.sources.map((source) => source.records)),
+    rejected: sum(manifest.sources.map((source) => source.rejected)),
+    tables: manifest.tables.length,
+    partitions: sum(manifest.tables.map((table) => table.partitions?.length ?? 0)),
+    rows: sum(manifest.tables.map((table) => table.rows)),
+    stale_left: manifest.stale_left,
+    code_version: manifest.code_version,
+    started_at: manifest.started_at,
+    finished_at: manifest.finished_at,
+    seconds: JSON.stringify(manifest.seconds),
+    error: null,
+  };
+}
+
+const loadRows = (manifest: BatchManifest, now: string): readonly RowOf<typeof loads>[] =>
+  manifest.tables.map((output) => ({
+    load_date: now.slice(0, 10),
+    domain: manifest.domain,
+    sequence: manifest.sequence,
+    table: output.table,
+    partitions: output.partitions?.length ?? null,
+    rows: output.rows,
+    started_at: manifest.finished_at,
+    finished_at: now,
+  }));
+
+const qualityRows = (manifest: BatchManifest): readonly RowOf<typeof quality>[] =>
+  manifest.quality.map((check) => ({
+    batch_date: manifest.finished_at.slice(0, 10),
+    batch: batchName(manifest.domain, manifest.sequence, manifest.attempt),
+    subject: check.subject,
+    check: check.check,
+    rows: check.rows,
+    failed: check.failed,
+    failed_rate: check.rows === 0 ? null : check.failed / check.rows,
+    threshold: check.threshold,
+    passed: check.passed,
+    domain: manifest.domain,
+    sequence: manifest.sequence,
+  }));
+
+/** GoogleSQL for "rows of these runs"; a run's name is its own only within its source. */
+function theseRuns(manifests: readonly string[]): string {
+  const bySource = new Map<string, string[]>();
+  for (const name of manifests) {
+    const of = runNamed(name);
+    if (of === null) continue;
+    const source = `${of.domain}.${of.source}`;
+    bySource.set(source, [...(bySource.get(source) ?? []), of.run]);
+  }
+  if (bySource.size === 0) return 'FALSE';
+  return [...bySource]
+    .map(([source, names]) => {
+      const list = names.map((name) => `'${name}'`).join(', ');
+      return `(source = '${source}' AND run IN (${list}))`;
+    })
+    .join(' OR ');
+}
+
+/** Writes rows as a file for a load job; a second delivery takes the file that is there. */
+async function written(
+  world: World,
+  config: Config,
+  folder: string,
+  table: string,
+  contract: TableContract,
+  rows: readonly Readonly<Record<string, unknown>>[],
+  replaces: string,
+  now: string,
+): Promise<Output> {
+  const bucket = config.buckets.control;
+  const name = `${folder}/${table}.json`;
+  const lines = rows.map((row) => `${JSON.stringify({ ...row, updated_at: now })}\n`).join('');
+  if (rows.length > 0) {
+    await world.objects.write(bucket, name, Buffer.from(lines), {
+      ifGeneration: '0',
+      contentType: 'application/x-ndjson',
+    });
+  }
+  return {
+    dataset: 'ops',
+    table,
+    schema: bigqueryColumns(contract),
+    replaces,
+    files: rows.length > 0 ? [`gs://${bucket}/${name}`] : [],
+    format: 'NEWLINE_DELIMITED_JSON',
+    rows: rows.length,
+  };
+}
+
+const iso = (ms: number): string => new Date(ms).toISOString();

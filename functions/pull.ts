@@ -1,0 +1,261 @@
+/**
+ * Pull: what a source has new becomes runs in bronze.
+ *
+ * A message names a source. The windows that are due are planned into its checkpoint; open windows
+ * are read in parallel within one rate budget, for at most eight minutes; each piece is landed and
+ * only then leaves the checkpoint. What is still open then is asked for again by a message of our
+ * own, so that no invocation is long and a crash loses nothing but the piece it was reading.
+ */
+import { createHash } from 'node:crypto';
+import type { Arrival, SourceContract } from '../schemas/contract.ts';
+import { catalog } from '../schemas/rendered/catalog.ts';
+import {
+  type Checkpoint,
+  finished,
+  planned,
+  stepCheckpoint,
+  type Window,
+  windowKey,
+} from './checkpoint.ts';
+import { hubspotBudget } from './clients/rate_budget.ts';
+import type { Config } from './config.ts';
+import { classified, Permanent, Transient } from './errors.ts';
+import { landed, openLanding } from './land.ts';
+import type { RunManifest } from './manifest.ts';
+import type { Handler } from './message.ts';
+import { hubspotEmailEvents } from './readers/hubspot_email_events.ts';
+import { hubspotObjects } from './readers/hubspot_objects.ts';
+import type { Budget, ReadContext, Reader } from './readers/reader.ts';
+import type { World } from './world.ts';
+
+/** A slice is shorter than the function's timeout by the time one last page may take. */
+export const SLICE_MS = 8 * 60_000;
+
+/** A puller that says nothing for this long is gone. */
+const LEASE_MS = SLICE_MS + 2 * 60_000;
+
+/** Compressed bytes after which a window's piece is landed: what a crash can lose of the work. */
+const PIECE_BYTES = 16 << 20;
+
+const readers: { readonly [K in Arrival['kind']]: Reader<Extract<Arrival, { kind: K }>> } = {
+  hubspot_email_events: hubspotEmailEvents,
+  hubspot_objects: hubspotObjects,
+};
+
+/** One budget per process: every run that uses the credential draws from it. */
+const budgets = new WeakMap<World, Budget>();
+
+export const handle: Handler = async (message, world, config) => {
+  const name = String(message.data['source'] ?? '');
+  const contract = catalog.sources[name];
+  if (contract === undefined) {
+    throw new Permanent({
+      code: 'unknown_source',
+      message: `no source is called "${name}"; there are ${Object.keys(catalog.sources).join(', ')}`,
+    });
+  }
+  const [domain = '', source = ''] = name.split('.');
+  await pullSource(world, config, { domain, source, contract });
+};
+
+interface Pulled {
+  readonly domain: string;
+  readonly source: string;
+  readonly contract: SourceContract;
+}
+
+async function pullSource(world: World, config: Config, of: Pulled): Promise<void> {
+  const { domain, source, contract } = of;
+  const reader = readers[contract.arrives.kind] as Reader<Arrival>;
+  const holder = world.random.id();
+  const deadline = world.clock.now() + SLICE_MS;
+  const checkpoint = await stepCheckpoint(world, config.buckets.control, domain, source, (held) => {
+    const now = world.clock.now();
+    if (held.lease !== null && Date.parse(held.lease.until) > now) return null;
+    const plan = reader.plan(held, now, contract.arrives);
+    const lease = { holder, until: new Date(now + LEASE_MS).toISOString() };
+    return { ...planned(held, plan), lease };
+  });
+  if (checkpoint.lease?.holder !== holder) {
+    world.log('INFO', 'pull_busy', {
+      source: `${domain}.${source}`,
+      until: checkpoint.lease?.until,
+    });
+    return;
+  }
+  const context = readContext(world, config, of, deadline);
+  const failures = await readOpen(world, config, of, reader, checkpoint, context);
+  const failure = failures.map(classified).sort(worstFirst)[0] ?? null;
+  const left = await release(world, config, of, holder, failure);
+  if (failure === null) {
+    if (left.open.length > 0) await askAgain(world, config, of);
+    return;
+  }
+  const severity = failure instanceof Permanent ? 'ERROR' : 'WARNING';
+  world.log(severity, 'pull_stopped', {
+    source: `${domain}.${source}`,
+    code: failure.code,
+    reason: failure.message,
+  });
+  // What no retry mends within the subscription's patience waits for the schedule instead.
+  const waits = failure instanceof Permanent || (failure.retryAfterMs ?? 0) > 10 * 60_000;
+  if (!waits) throw failure;
+}
+
+/** Reads open windows, several at once, until none is left or the slice is over. */
+async function readOpen(
+  world: World,
+  config: Config,
+  of: Pulled,
+  reader: Reader<Arrival>,
+  checkpoint: Checkpoint,
+  context: ReadContext<Arrival>,
+): Promise<readonly unknown[]> {
+  const waiting: Window[] = [...checkpoint.open];
+  const failures: unknown[] = [];
+  const lane = async (): Promise<void> => {
+    for (;;) {
+      const window = waiting.shift();
+      if (window === undefined || world.clock.now() >= context.deadline) return;
+      if (failures.some((failure) => classified(failure) instanceof Permanent)) return;
+      try {
+        const manifest = await readPiece(world, config, of, reader, window, context);
+        if (manifest.remaining !== null) waiting.unshift(manifest.remaining);
+      } catch (failure) {
+        failures.push(failure);
+      }
+    }
+  };
+  await Promise.all(Array.from({ length: reader.parallel }, lane));
+  return failures;
+}
+
+/** Reads a window until it is done, a piece is large enough or the slice is over; lands; moves on. */
+async function readPiece(
+  world: World,
+  config: Config,
+  of: Pulled,
+  reader: Reader<Arrival>,
+  window: Window,
+  context: ReadContext<Arrival>,
+): Promise<RunManifest> {
+  const { domain, source } = of;
+  const run = runName(window);
+  const manifest =
+    (await landed(world, config, { domain, source, run })) ??
+    (await landPiece(world, config, { domain, source, run }, reader, window, context));
+  await stepCheckpoint(world, config.buckets.control, domain, source, (held) =>
+    finished(held, {
+      window,
+      remaining: manifest.remaining,
+      run,
+      records: manifest.records,
+      at: manifest.finished_at,
+    }),
+  );
+  return manifest;
+}
+
+async function landPiece(
+  world: World,
+  config: Config,
+  of: { readonly domain: string; readonly source: string; readonly run: string },
+  reader: Reader<Arrival>,
+  window: Window,
+  context: ReadContext<Arrival>,
+): Promise<RunManifest> {
+  const landing = openLanding(world, config, of);
+  for await (const page of reader.pages(window, context)) {
+    if (page.records > 0) await landing.append(page);
+    if (page.remaining === undefined) continue;
+    const enough = landing.bytes() >= PIECE_BYTES || world.clock.now() >= context.deadline;
+    if (page.remaining === null || enough) {
+      return landing.finish({ window, remaining: page.remaining });
+    }
+  }
+  throw new Transient({
+    code: 'window_unfinished',
+    message: `${of.source} ended its pages of ${windowKey(window)} without saying what remains`,
+  });
+}
+
+function readContext(
+  world: World,
+  config: Config,
+  of: Pulled,
+  deadline: number,
+): ReadContext<Arrival> {
+  let budget = budgets.get(world);
+  if (budget === undefined) {
+    budget = hubspotBudget(world, { dailyShare: config.hubspot.dailyShare });
+    budgets.set(world, budget);
+  }
+  return {
+    world,
+    arrival: of.contract.arrives,
+    domain: of.domain,
+    source: of.source,
+    controlBucket: config.buckets.control,
+    baseUrl: config.hubspot.url,
+    token: () => world.secrets.read(config.hubspot.secret),
+    budget,
+    deadline,
+  };
+}
+
+/** Gives the lease back and writes down what stopped us, for `status` and for people. */
+function release(
+  world: World,
+  config: Config,
+  of: Pulled,
+  holder: string,
+  failure: Transient | Permanent | null,
+): Promise<Checkpoint> {
+  const at = new Date(world.clock.now()).toISOString();
+  const trouble = failure === null ? null : { code: failure.code, message: failure.message, at };
+  return stepCheckpoint(world, config.buckets.control, of.domain, of.source, (held) => ({
+    ...held,
+    trouble,
+    lease: held.lease?.holder === holder ? null : held.lease,
+  }));
+}
+
+const askAgain = (world: World, config: Config, of: Pulled): Promise<void> =>
+  world.queue.publish(config.pullTopic, {
+    data: Buffer.from(JSON.stringify({ source: `${of.domain}.${of.source}`, continues: true })),
+  });
+
+/** Adds windows a person or the reconciliation asks for; they are read with the others. */
+export async function addWindows(
+  world: World,
+  config: Config,
+  of: { readonly domain: string; readonly source: string },
+  windows: readonly Window[],
+): Promise<Checkpoint> {
+  return stepCheckpoint(world, config.buckets.control, of.domain, of.source, (held) =>
+    planned(held, { windows, edges: {} }),
+  );
+}
+
+/** A range read again, cut into windows; `pass` names the request. */
+export function rangeOf(name: string, from: string, to: string, pass: string): readonly Window[] {
+  const contract = catalog.sources[name];
+  if (contract === undefined) {
+    throw new Permanent({ code: 'unknown_source', message: `no source is called "${name}"` });
+  }
+  const reader = readers[contract.arrives.kind] as Reader<Arrival>;
+  return reader.range(from, to, pass, contract.arrives);
+}
+
+/** The run that begins with this window; the same window is the same run in every attempt. */
+export function runName(window: Window): string {
+  const digits = (instant: string): string => instant.replace(/[^0-9]/g, '');
+  const span = `${window.pass}-${digits(window.from)}-${digits(window.to)}`;
+  if (window.only === undefined && window.cursor === undefined) return span;
+  // Cursors may differ in nothing but case and signs that object names should not carry.
+  return `${span}-${createHash('sha256').update(windowKey(window)).digest('hex').slice(0, 12)}`;
+}
+
+/** What a person must mend is shown before what mends itself. */
+const worstFirst = (a: Transient | Permanent, b: Transient | Permanent): number =>
+  Number(b instanceof Permanent) - Number(a instanceof Permanent);
