@@ -70,3 +70,8 @@ Examples:
       }
     });
 }
+
+if (import.meta.main) {
+  const { main } = await import('./cli.ts');
+  process.exitCode = await main(['render', ...process.argv.slice(2)]);
+}

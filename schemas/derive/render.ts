@@ -59,7 +59,7 @@ export async function findContracts(schemas: string): Promise<Found> {
     const module: Readonly<Record<string, unknown>> = await import(
       pathToFileURL(join(schemas, path)).href
     );
-    const exported = Object.keys(module);
+    const exported = Object.keys(module).sort();
     const [only] = exported;
     if (only === undefined || exported.length > 1) {
       faults.push(`${path}: exports ${exported.join(', ') || 'nothing'}, not one contract`);
