@@ -1,0 +1,62 @@
+import { describe, expect, it } from 'vitest';
+import { claimed, emptyLedger, failed, type InFlight, loaded } from '../../../functions/ledger.ts';
+
+const now = '2026-11-21T12:00:00.000Z';
+const runs = ['a', 'b', 'c', 'd'].map((name) => ({
+  manifest: `runs/d/s/${name}.json`,
+  marker: '1',
+}));
+const claim = (taken = runs) => claimed(emptyLedger('d'), { runs: taken, recompute: [] }, now);
+const own = { reason: 'boom', blame: 'claim' } as const;
+
+describe('the ledger', () => {
+  it('takes the next sequence with a claim', () => {
+    const ledger = claim();
+    expect(ledger.sequence).toBe(1);
+    expect(ledger.in_flight).toMatchObject({ sequence: 1, attempt: 1, runs });
+  });
+
+  it('tries a claim again before it blames it', () => {
+    const ledger = claim();
+    const after = failed(ledger, ledger.in_flight as InFlight, own, now);
+    expect(after.next).toBe('again');
+    expect(after.ledger.in_flight).toMatchObject({ sequence: 1, attempt: 2, runs });
+  });
+
+  it('halves a claim that failed twice, and doubles again with every load', () => {
+    let ledger = claim();
+    ledger = failed(ledger, ledger.in_flight as InFlight, own, now).ledger;
+    const after = failed(ledger, ledger.in_flight as InFlight, own, now);
+    expect(after.next).toBe('halved');
+    expect(after.ledger.in_flight).toMatchObject({ attempt: 3, runs: runs.slice(0, 2) });
+    expect(after.ledger.limit).toBe(2);
+    const next = loaded(after.ledger, { sequence: 1, versions: { x: 3 }, stale_left: 0 });
+    expect(next).toMatchObject({ limit: 4, in_flight: null, loaded: 1, base: { x: 3 } });
+  });
+
+  it('sets a run aside that fails alone, and waits for a person when that goes on', () => {
+    const alone = claim(runs.slice(0, 1));
+    const twice = { ...alone, in_flight: { ...(alone.in_flight as InFlight), attempt: 2 } };
+    const flight = { ...twice.in_flight, failures: [{ attempt: 1, reason: 'boom' }] };
+    const after = failed(twice, flight, own, now);
+    expect(after).toMatchObject({ next: 'set_aside', run: runs[0] });
+    expect(after.ledger).toMatchObject({ in_flight: null, set_aside: 1 });
+    expect(failed({ ...twice, set_aside: 3 }, flight, own, now).next).toBe('waits');
+  });
+
+  it('never blames a claim for an environment that did not run it', () => {
+    let ledger = claim();
+    for (let attempt = 1; attempt <= 6; attempt += 1) {
+      const flight = ledger.in_flight as InFlight;
+      const after = failed(ledger, flight, { reason: 'stockout', blame: 'environment' }, now);
+      expect(after.next).toBe('again');
+      ledger = after.ledger;
+    }
+    expect(ledger.in_flight).toMatchObject({ attempt: 7, runs });
+  });
+
+  it('does not go back when an older load is reported late', () => {
+    const ledger = { ...emptyLedger('d'), sequence: 5, loaded: 5, base: { x: 9 } };
+    expect(loaded(ledger, { sequence: 4, versions: { x: 1 }, stale_left: 7 })).toEqual(ledger);
+  });
+});
