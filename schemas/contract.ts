@@ -142,9 +142,14 @@ export type Touch =
   | 'same' // the partition of the same day (event day of a source, partition of a table)
   | 'all' // the whole table
   | 'ignore' // nothing now; it is read as it stands
-  /** Spark SQL yielding one DATE column over `changed` (old and new images of the input's changed
-   * rows; for a table: one row `partition` per changed day) and `self` (this table as it stands). */
-  | { readonly days: string };
+  /**
+   * Spark SQL yielding one DATE column over `changed` (old and new images of the input's changed
+   * rows, told apart by `_image` = 'old' or 'new'; for a table: one row `partition` per changed
+   * day), `self` (this table as it stands) and the domain's dateless sources by name.
+   * With `also_by`, a partition is computed from the rows of a dated source whose `also_by` day it
+   * is; else from those whose event day is the partition's, the one before or the one after.
+   */
+  | { readonly days: string; readonly also_by?: true };
 
 /** Any table, as code that works on all of them reads it. */
 export interface TableContract {
@@ -180,6 +185,27 @@ export interface DomainContract {
   /** Stale partitions of one table worked off beside a batch's own work. */
   readonly stale_partitions: number;
   readonly owner: string;
+  /** Small constant tables that the domain's SQL reads by name. */
+  readonly lists?: Readonly<Record<string, List>>;
+  /** Questions every batch asks, `jobs/sql/<domain>/checks/<name>.sql` yielding `rows`, `failed`. */
+  readonly checks?: Readonly<Record<string, Check>>;
+}
+
+/** Facts that no source delivers, such as country codes. */
+export interface List {
+  /** Where the facts come from. */
+  readonly about: string;
+  readonly columns: readonly string[];
+  /** Rows of text, in the order of `columns`; an empty text is NULL. */
+  readonly rows: readonly (readonly string[])[];
+}
+
+export interface Check {
+  readonly about: string;
+  /** Full name of the table or source it says something about. */
+  readonly subject: string;
+  /** Share of failed rows above which the check does not pass; null = it only reports. */
+  readonly threshold: number | null;
 }
 
 /** Declares a source. Its name is its file's place: `<domain>/sources/<name>.ts`. */

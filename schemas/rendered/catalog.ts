@@ -1,5 +1,25 @@
 /** Every contract, by name. Written by `./tributary render`; never edited. */
 import type { DomainContract, SourceContract, TableContract } from '../contract.ts';
+import { email as domain_email_email } from '../email/domain.ts';
+import { contacts as source_email_contacts } from '../email/sources/contacts.ts';
+import { email_campaigns as source_email_email_campaigns } from '../email/sources/email_campaigns.ts';
+import { email_events as source_email_email_events } from '../email/sources/email_events.ts';
+import { marketing_emails as source_email_marketing_emails } from '../email/sources/marketing_emails.ts';
+import { owners as source_email_owners } from '../email/sources/owners.ts';
+import { campaign_performance as table_email_campaign_performance } from '../email/tables/campaign_performance.ts';
+import { dim_campaign as table_email_dim_campaign } from '../email/tables/dim_campaign.ts';
+import { dim_country as table_email_dim_country } from '../email/tables/dim_country.ts';
+import { dim_device as table_email_dim_device } from '../email/tables/dim_device.ts';
+import { dim_event_type as table_email_dim_event_type } from '../email/tables/dim_event_type.ts';
+import { dim_marketing_team as table_email_dim_marketing_team } from '../email/tables/dim_marketing_team.ts';
+import { dim_user as table_email_dim_user } from '../email/tables/dim_user.ts';
+import { domain_deliverability as table_email_domain_deliverability } from '../email/tables/domain_deliverability.ts';
+import { email_send as table_email_email_send } from '../email/tables/email_send.ts';
+import { engagement_by_day as table_email_engagement_by_day } from '../email/tables/engagement_by_day.ts';
+import { fact_email_engagement as table_email_fact_email_engagement } from '../email/tables/fact_email_engagement.ts';
+import { link_clicks as table_email_link_clicks } from '../email/tables/link_clicks.ts';
+import { reconciliation as table_email_reconciliation } from '../email/tables/reconciliation.ts';
+import { send_time as table_email_send_time } from '../email/tables/send_time.ts';
 import { ops as domain_ops_ops } from '../ops/domain.ts';
 import { batches as table_ops_batches } from '../ops/tables/batches.ts';
 import { fence as table_ops_fence } from '../ops/tables/fence.ts';
@@ -15,11 +35,31 @@ export const catalog: {
   readonly tables: Readonly<Record<string, TableContract>>;
 } = {
   domains: {
+    email: domain_email_email,
     ops: domain_ops_ops,
   },
   sources: {
+    'email.contacts': source_email_contacts,
+    'email.email_campaigns': source_email_email_campaigns,
+    'email.email_events': source_email_email_events,
+    'email.marketing_emails': source_email_marketing_emails,
+    'email.owners': source_email_owners,
   },
   tables: {
+    'email.campaign_performance': table_email_campaign_performance,
+    'email.dim_campaign': table_email_dim_campaign,
+    'email.dim_country': table_email_dim_country,
+    'email.dim_device': table_email_dim_device,
+    'email.dim_event_type': table_email_dim_event_type,
+    'email.dim_marketing_team': table_email_dim_marketing_team,
+    'email.dim_user': table_email_dim_user,
+    'email.domain_deliverability': table_email_domain_deliverability,
+    'email.email_send': table_email_email_send,
+    'email.engagement_by_day': table_email_engagement_by_day,
+    'email.fact_email_engagement': table_email_fact_email_engagement,
+    'email.link_clicks': table_email_link_clicks,
+    'email.reconciliation': table_email_reconciliation,
+    'email.send_time': table_email_send_time,
     'ops.batches': table_ops_batches,
     'ops.fence': table_ops_fence,
     'ops.freshness': table_ops_freshness,
