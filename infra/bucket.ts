@@ -1,0 +1,74 @@
+/** A bucket with who may touch it. Private, never emptied by Terraform. */
+import {
+  StorageBucket,
+  type StorageBucketLifecycleRule,
+} from '@cdktf/provider-google/lib/storage-bucket/index.js';
+import { StorageBucketIamMember } from '@cdktf/provider-google/lib/storage-bucket-iam-member/index.js';
+import { Construct } from 'constructs';
+import type { Grantee } from './identity.ts';
+import { type Role, roleId, roleName } from './role.ts';
+
+export class Bucket extends Construct {
+  readonly resource: StorageBucket;
+
+  constructor(
+    scope: Construct,
+    id: string,
+    options: {
+      readonly name: string;
+      readonly location: string;
+      readonly project?: string;
+      /** Keep what is overwritten or removed, for 30 days. */
+      readonly versioned?: true;
+      readonly rules?: readonly StorageBucketLifecycleRule[];
+      /** Days in which a removed object or bucket can be brought back; 0 = none. */
+      readonly softDeleteDays: number;
+      readonly purpose: string;
+    },
+  ) {
+    super(scope, id);
+    const rules: StorageBucketLifecycleRule[] = [
+      { action: { type: 'AbortIncompleteMultipartUpload' }, condition: { age: 1 } },
+      ...(options.rules ?? []),
+    ];
+    if (options.versioned) {
+      rules.push({ action: { type: 'Delete' }, condition: { daysSinceNoncurrentTime: 30 } });
+    }
+    this.resource = new StorageBucket(this, 'Resource', {
+      name: options.name,
+      location: options.location,
+      ...(options.project === undefined ? {} : { project: options.project }),
+      labels: { purpose: options.purpose },
+      uniformBucketLevelAccess: true,
+      publicAccessPrevention: 'enforced',
+      forceDestroy: false,
+      versioning: { enabled: options.versioned === true },
+      softDeletePolicy: { retentionDurationSeconds: options.softDeleteDays * 86_400 },
+      lifecycleRule: rules,
+    });
+  }
+
+  get name(): string {
+    return this.resource.name;
+  }
+
+  /**
+   * @param prefixes only objects whose names begin with one of them; such a grant never allows to
+   *   list (gcp.md 2: a condition on object names does not hold for the bucket)
+   */
+  grant(grantee: Grantee, role: Role, prefixes?: readonly string[]): void {
+    const expression = prefixes
+      ?.map(
+        (prefix) => `resource.name.startsWith("projects/_/buckets/${this.name}/objects/${prefix}")`,
+      )
+      .join(' || ');
+    new StorageBucketIamMember(this, `${grantee.id}_${roleId(role)}`, {
+      bucket: this.name,
+      role: roleName(role),
+      member: grantee.member,
+      ...(expression === undefined
+        ? {}
+        : { condition: { title: 'only its own prefixes', expression } }),
+    });
+  }
+}
