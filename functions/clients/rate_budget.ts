@@ -1,0 +1,145 @@
+/**
+ * How many requests may still go out with one HubSpot token: learnt from its answers' headers,
+ * shared by everything that uses the token in this process (hubspot.md 1.6).
+ */
+import { Transient } from '../errors.ts';
+import type { Budget } from '../readers/reader.ts';
+import type { World } from '../world.ts';
+
+/** Until an answer says more: the lowest limit any private app has. */
+const UNKNOWN_MAX = 100;
+const UNKNOWN_INTERVAL_MS = 10_000;
+
+/** Our clock and HubSpot's gateway see a request at different moments. */
+const SLACK_MS = 50;
+const MOST_SLACK_MS = 1_000;
+
+/** An answer tells what was counted when its request arrived, at most this long ago. */
+const ANSWER_AGE_MS = 2_000;
+
+/** With the day's share spent, one request after this long finds out whether a new day has begun:
+ * the quota resets at midnight in the account's time zone, which no answer names. */
+const ASK_AGAIN_MS = 15 * 60_000;
+
+/** Longest pause that a refusal imposes on everybody; longer ones are for the caller to decide. */
+const MOST_PAUSE_MS = 60_000;
+
+/**
+ * @param options.dailyShare share of the account's daily quota that this pipeline may use up to;
+ *   the rest is left to other apps. `take` then throws `Transient` `hubspot_daily_quota`.
+ */
+export function hubspotBudget(
+  world: Pick<World, 'clock' | 'random' | 'log'>,
+  options: { readonly dailyShare: number },
+): Budget {
+  const { clock, random } = world;
+  const sent: number[] = [];
+  /** The newest that have left the interval: an answer under way may still have counted them. */
+  let lately: number[] = [];
+  let max = UNKNOWN_MAX;
+  let intervalMs = UNKNOWN_INTERVAL_MS;
+  let slackMs = SLACK_MS;
+  let notBefore = 0;
+  let refusals = 0;
+  /** Requests in the rolling interval that were not ours, as of `othersAt`. */
+  let others = 0;
+  let othersAt = 0;
+  let spent: { readonly until: number; readonly message: string } | null = null;
+  let queue: Promise<void> = Promise.resolve();
+
+  const waitMs = (now: number): number => {
+    while (sent.length > 0 && now - (sent[0] as number) >= intervalMs + slackMs) {
+      lately.push(sent.shift() as number);
+    }
+    if (lately.length > max) lately = lately.slice(-max);
+    const fading = others * Math.max(0, 1 - (now - othersAt) / intervalMs);
+    const free = max - sent.length - Math.floor(fading);
+    const full =
+      free > 0 ? 0 : sent.length > 0 ? (sent[0] as number) + intervalMs + slackMs - now : 250;
+    return Math.max(full, notBefore - now);
+  };
+
+  const admit = async (): Promise<void> => {
+    for (;;) {
+      const now = clock.now();
+      if (spent !== null && now < spent.until) {
+        throw new Transient({
+          code: 'hubspot_daily_quota',
+          message: spent.message,
+          retryAfterMs: spent.until - now,
+        });
+      }
+      const wait = waitMs(now);
+      if (wait <= 0) {
+        sent.push(now);
+        return;
+      }
+      await clock.sleep(wait);
+    }
+  };
+
+  return {
+    take() {
+      const turn = queue.then(admit);
+      queue = turn.catch(() => undefined);
+      return turn;
+    },
+    learn(status, headers) {
+      const now = clock.now();
+      const number = (name: string): number | null => {
+        const value = headers[`x-hubspot-ratelimit-${name}`];
+        return value === undefined || !/^\d+$/.test(value) ? null : Number(value);
+      };
+      const saidMax = number('max');
+      const saidInterval = number('interval-milliseconds');
+      // Sunset "secondly" headers would give an interval of their own; only both together count.
+      if (saidMax !== null && saidMax > 0 && saidInterval !== null && saidInterval > 0) {
+        max = saidMax;
+        intervalMs = saidInterval;
+      }
+      const remaining = number('remaining');
+      if (remaining !== null) {
+        const since = now - intervalMs - ANSWER_AGE_MS;
+        const ours = sent.length + lately.filter((at) => at >= since).length;
+        others = Math.max(0, max - remaining - ours);
+        othersAt = now;
+      }
+      const daily = number('daily');
+      const left = number('daily-remaining');
+      if (daily !== null && left !== null) {
+        const kept = Math.floor(daily * (1 - options.dailyShare));
+        if (left > kept) spent = null;
+        else if (spent === null || now >= spent.until) {
+          const message =
+            `${left} of the account's ${daily} HubSpot requests of today are left and ${kept} are kept for other apps; ` +
+            "pulling goes on by itself after the quota resets at midnight in the account's time zone";
+          spent = { until: now + ASK_AGAIN_MS, message };
+          world.log('WARNING', 'hubspot_daily_quota', { daily, left, kept });
+        }
+      }
+      if (status !== 429) {
+        refusals = 0;
+        return;
+      }
+      // Everybody pauses, not only the request that was refused: a storm ends by silence.
+      refusals += 1;
+      slackMs = Math.min(MOST_SLACK_MS, slackMs + 50);
+      const said = retryAfterMs(headers, now);
+      const ours =
+        Math.min(intervalMs, 250 * 2 ** Math.min(refusals, 10)) * (0.5 + random.next() / 2);
+      notBefore = Math.max(notBefore, now + Math.min(MOST_PAUSE_MS, said ?? ours));
+    },
+  };
+}
+
+/** `Retry-After` in milliseconds: seconds or a date (RFC 9110, 10.2.3); null = none that can be read. */
+export function retryAfterMs(
+  headers: Readonly<Record<string, string>>,
+  now: number,
+): number | null {
+  const value = headers['retry-after']?.trim();
+  if (value === undefined || value === '') return null;
+  if (/^\d+(\.\d+)?$/.test(value)) return Math.ceil(Number(value) * 1_000);
+  const at = Date.parse(value);
+  return Number.isNaN(at) ? null : Math.max(0, at - now);
+}

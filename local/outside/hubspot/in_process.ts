@@ -1,0 +1,31 @@
+import type { Clock, Fetch } from '../../../functions/world.ts';
+import type { Hubspot } from './state.ts';
+
+/** The stand-in without sockets: latency and time-outs pass on the given clock. */
+export function fetchFrom(hubspot: Hubspot, clock: Clock): Fetch {
+  return async (request) => {
+    hubspot.enter();
+    try {
+      const answer = hubspot.answer({
+        method: request.method,
+        target: request.url.replace(/^https?:\/\/[^/]+/, ''),
+        authorization: request.headers['authorization'],
+        body: request.body ?? '',
+      });
+      const waitMs = answer.ending === 'hang' ? request.timeoutMs : hubspot.nextLatencyMs();
+      if (waitMs > 0) await clock.sleep(waitMs);
+      if (answer.ending !== 'whole') throw new TypeError(`connection lost: ${answer.ending}`);
+      const headers = Object.entries(answer.headers).map(([name, value]) => [
+        name.toLowerCase(),
+        value,
+      ]);
+      return {
+        status: answer.status,
+        headers: Object.fromEntries(headers) as Readonly<Record<string, string>>,
+        body: Buffer.from(answer.body),
+      };
+    } finally {
+      hubspot.leave();
+    }
+  };
+}
