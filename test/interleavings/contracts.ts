@@ -1,0 +1,85 @@
+/**
+ * The catalog that the handlers see here: the kind of source and the shapes of table that matter to
+ * them, small and on short terms, so that a run of a few virtual hours passes through all of them.
+ */
+import { defineDomain, defineSource, defineTable } from '../../schemas/contract.ts';
+import { catalog as deployed } from '../../schemas/rendered/catalog.ts';
+
+const email = defineDomain({
+  about: 'Email',
+  longest_wait_minutes: 20,
+  start_at_bytes: 60_000,
+  batch_runs: 12,
+  batch_bytes: 100_000,
+  stale_partitions: 2,
+  owner: 'nobody',
+});
+
+const email_events = defineSource({
+  about: 'Events',
+  owner: 'nobody',
+  arrives: {
+    kind: 'hubspot_email_events',
+    schedule: '*/10 * * * *',
+    settle_minutes: 5,
+    again_after_hours: [1],
+    first_days: 1,
+  },
+  records: 'events',
+  key: ['id', 'created_at'],
+  version: 'observed_at',
+  event_time: 'created_at',
+  bounds: { earliest: '2006-01-01', days_ahead: 2 },
+  columns: {
+    id: { type: 'STRING', required: true, about: 'Id' },
+    created_at: {
+      type: 'TIMESTAMP',
+      required: true,
+      from: 'created',
+      as: 'epoch_ms',
+      about: 'Time',
+    },
+    type: { type: 'STRING', about: 'Type' },
+  },
+});
+
+const email_send = defineTable({
+  about: 'Sends with their opens, on the day of the send',
+  grain: 'one SENT event, not obsoleted',
+  key: ['send_id'],
+  partition: 'sent_date',
+  reads: { 'email.email_events': 'same' },
+  columns: {
+    sent_date: { type: 'DATE', required: true, about: 'Day of the send' },
+    send_id: { type: 'STRING', required: true, about: 'Send' },
+    opens: { type: 'INT64', about: 'Opens, whenever they happened' },
+    code_version: { type: 'STRING', about: 'Version of the code that computed the row' },
+  },
+});
+
+const engagement_by_day = defineTable({
+  about: 'Events by day and type',
+  grain: 'one day and type',
+  key: ['event_date', 'event_type'],
+  partition: 'event_date',
+  reads: { 'email.email_events': 'same' },
+  columns: {
+    event_date: { type: 'DATE', required: true, about: 'Day of the event' },
+    event_type: { type: 'STRING', required: true, about: 'Type' },
+    events: { type: 'INT64', about: 'Events' },
+    code_version: { type: 'STRING', about: 'Version of the code that computed the row' },
+  },
+});
+
+const ofOps = <T>(entries: Readonly<Record<string, T>>): Readonly<Record<string, T>> =>
+  Object.fromEntries(Object.entries(entries).filter(([name]) => /^ops(\.|$)/.test(name)));
+
+export const catalog: typeof deployed = {
+  domains: { ...ofOps(deployed.domains), email },
+  sources: { 'email.email_events': email_events },
+  tables: {
+    ...ofOps(deployed.tables),
+    'email.email_send': email_send,
+    'email.engagement_by_day': engagement_by_day,
+  },
+};

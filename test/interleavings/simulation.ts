@@ -1,0 +1,275 @@
+/**
+ * A world in which time is a number and every order is drawn from a seed.
+ *
+ * Whatever a process asks of the world is a call of two steps, its effect and its answer, each at
+ * an instant of virtual time that the seed draws; so calls of several processes interleave, overtake
+ * each other and stay unanswered when their process is killed. Nothing here reads real time or real
+ * randomness: the same seed gives the same run, event by event.
+ */
+
+/** Seeded random numbers (mulberry32). */
+export class Seeded {
+  #state: number;
+  constructor(seed: number) {
+    this.#state = seed >>> 0;
+    // Neighbouring seeds begin alike: stir before the first draw.
+    for (let i = 0; i < 3; i += 1) this.next();
+  }
+  /** In [0, 1). */
+  next(): number {
+    this.#state = (this.#state + 0x6d2b79f5) >>> 0;
+    let mixed = this.#state;
+    mixed = Math.imul(mixed ^ (mixed >>> 15), mixed | 1);
+    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4294967296;
+  }
+  chance(share: number): boolean {
+    return share > 0 && this.next() < share;
+  }
+  /** A whole number from `from` to `to`, both included. */
+  whole(from: number, to: number): number {
+    return from + Math.floor(this.next() * (to - from + 1));
+  }
+  between(from: number, to: number): number {
+    return from + this.next() * (to - from);
+  }
+  pick<T>(list: readonly T[]): T {
+    return list[Math.floor(this.next() * list.length)] as T;
+  }
+  id(): string {
+    const half = (): string =>
+      Math.floor(this.next() * 4294967296)
+        .toString(16)
+        .padStart(8, '0');
+    return half() + half();
+  }
+}
+
+/** One running program: a handler at work on a message, or a Spark driver. */
+export interface Process {
+  readonly id: number;
+  readonly name: string;
+  /** How far its clock is off, milliseconds. */
+  readonly skew: number;
+  alive: boolean;
+  /** Told once when it is killed. */
+  onKilled: () => void;
+}
+
+/** What becomes of one call. */
+export type Fate =
+  | 'plain'
+  /** The process dies before the effect, or after it and before the answer. */
+  | 'cut_before'
+  | 'cut_after'
+  /** Refused without effect, as by a 503 that outlasted the client's own tries. */
+  | 'refused'
+  /** The effect happened, the caller hears of a failure. */
+  | 'answer_lost'
+  /** The effect happened, the client did not hear of it and asked again. */
+  | 'repeated'
+  /** The effect, or the answer, comes minutes later. */
+  | 'late_effect'
+  | 'late_answer';
+
+/** Decides the fate of every call, in the order in which they are made. */
+export type Fates = (
+  call: { readonly service: string; readonly verb: string; readonly what: string },
+  process: Process,
+) => Fate;
+
+/** A failure of the other side: what a deployed client throws when its own tries are used up. */
+export class Unavailable extends Error {
+  override readonly name = 'Unavailable';
+}
+
+interface Event {
+  readonly at: number;
+  readonly order: number;
+  readonly run: () => void | Promise<void>;
+}
+
+const TRACE = 60;
+
+export class Simulation {
+  /** Epoch milliseconds. */
+  now: number;
+  readonly random: Seeded;
+  fates: Fates = () => 'plain';
+  /** Set by a broken invariant; the run ends with it. */
+  broken: Error | null = null;
+  /** Calls made so far. */
+  calls = 0;
+  events = 0;
+  readonly #trace: string[] = [];
+  readonly #traced: boolean;
+  #heap: Event[] = [];
+  #order = 0;
+  #processes = 0;
+
+  constructor(options: { readonly seed: number; readonly start: number; readonly trace: boolean }) {
+    this.random = new Seeded(options.seed);
+    this.now = options.start;
+    this.#traced = options.trace;
+  }
+
+  spawn(name: string, skew = 0): Process {
+    this.#processes += 1;
+    return { id: this.#processes, name, skew, alive: true, onKilled: () => undefined };
+  }
+
+  kill(process: Process): void {
+    if (!process.alive) return;
+    process.alive = false;
+    this.note(process, 'KILLED');
+    process.onKilled();
+  }
+
+  /** Runs something after so many milliseconds of virtual time. */
+  after(ms: number, run: () => void | Promise<void>): void {
+    this.#push({ at: this.now + Math.max(0, ms), order: ++this.#order, run });
+  }
+
+  /** Resolves after so many milliseconds, unless the process is dead by then. */
+  sleep(process: Process, ms: number): Promise<void> {
+    return new Promise((resolve) => {
+      this.after(ms, () => {
+        if (process.alive) resolve();
+      });
+    });
+  }
+
+  /** One call of a process to the world; `repeat` is what the client's second try would find. */
+  call<T>(
+    process: Process,
+    service: string,
+    verb: string,
+    what: string,
+    effect: () => T | Promise<T>,
+    repeat?: (first: T) => T | Promise<T>,
+  ): Promise<T> {
+    return new Promise((resolve, reject) => {
+      if (!process.alive) return;
+      this.calls += 1;
+      const fate = this.fates({ service, verb, what }, process);
+      const late = (): number => this.random.between(10_000, 300_000);
+      const answer = (ms: number, settle: () => void): void =>
+        this.after(ms, () => {
+          if (process.alive) settle();
+        });
+      const act = async (): Promise<void> => {
+        if (!process.alive) return;
+        if (fate === 'cut_before') {
+          this.note(process, `${service}.${verb} ${what}: cut before`);
+          return this.kill(process);
+        }
+        if (fate === 'refused') {
+          this.note(process, `${service}.${verb} ${what}: refused`);
+          return answer(this.#latency(), () => reject(new Unavailable(`${service} ${verb}: 503`)));
+        }
+        let result: T;
+        try {
+          result = await effect();
+        } catch (error) {
+          this.note(process, `${service}.${verb} ${what}: throws ${String(error)}`);
+          return answer(this.#latency(), () => reject(error));
+        }
+        if (this.#traced) {
+          this.note(process, `${service}.${verb} ${what} -> ${shown(result)} (${fate})`);
+        }
+        if (fate === 'cut_after') return this.kill(process);
+        if (fate === 'answer_lost') {
+          return answer(this.#latency(), () =>
+            reject(new Unavailable(`${service} ${verb}: no answer`)),
+          );
+        }
+        if (fate === 'repeated' && repeat !== undefined) {
+          const first = result;
+          return this.after(this.random.between(50, 5_000), async () => {
+            if (!process.alive) return;
+            const second = await repeat(first);
+            this.note(process, `${service}.${verb} ${what} again -> ${shown(second)}`);
+            answer(this.#latency(), () => resolve(second));
+          });
+        }
+        answer(fate === 'late_answer' ? late() : this.#latency(), () => resolve(result));
+      };
+      this.after(fate === 'late_effect' ? late() : this.#latency(), act);
+    });
+  }
+
+  /** Mostly milliseconds, sometimes seconds: enough for any two calls to overtake each other. */
+  #latency(): number {
+    const draw = this.random.next();
+    return draw < 0.9 ? 1 + 60 * draw : 1_000 * draw * this.random.next() * 4;
+  }
+
+  note(process: Process | null, text: string): void {
+    if (!this.#traced) return;
+    const who = process === null ? '' : `${process.name}#${process.id} `;
+    this.#trace.push(`${new Date(this.now).toISOString()} ${who}${text}`);
+    if (this.#trace.length > TRACE) this.#trace.shift();
+  }
+
+  trace(): readonly string[] {
+    return this.#trace;
+  }
+
+  /** Runs events until the given instant, a broken invariant, or `until` says so. */
+  async run(end: number, until: () => boolean = () => false): Promise<void> {
+    for (;;) {
+      const next = this.#heap[0];
+      if (next === undefined || next.at > end || until()) break;
+      this.#pop();
+      this.now = next.at;
+      this.events += 1;
+      await next.run();
+      await settled();
+      if (this.broken !== null) throw this.broken;
+    }
+    if (this.now < end && !until()) this.now = end;
+  }
+
+  #push(event: Event): void {
+    const heap = this.#heap;
+    let at = heap.push(event) - 1;
+    while (at > 0) {
+      const parent = (at - 1) >> 1;
+      if (!before(event, heap[parent] as Event)) break;
+      heap[at] = heap[parent] as Event;
+      at = parent;
+    }
+    heap[at] = event;
+  }
+
+  #pop(): void {
+    const heap = this.#heap;
+    const last = heap.pop() as Event;
+    if (heap.length === 0) return;
+    let at = 0;
+    for (;;) {
+      let child = 2 * at + 1;
+      if (child >= heap.length) break;
+      if (child + 1 < heap.length && before(heap[child + 1] as Event, heap[child] as Event)) {
+        child += 1;
+      }
+      if (!before(heap[child] as Event, last)) break;
+      heap[at] = heap[child] as Event;
+      at = child;
+    }
+    heap[at] = last;
+  }
+}
+
+const before = (a: Event, b: Event): boolean => a.at < b.at || (a.at === b.at && a.order < b.order);
+
+/** Lets every continuation that is ready run: nothing in the simulation waits for real I/O. */
+const settled = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
+function shown(value: unknown): string {
+  if (value === undefined) return 'ok';
+  const text = JSON.stringify(value, (key, inner: unknown) =>
+    key === 'bytes' || key === 'body' ? '…' : inner,
+  );
+  return text.length > 160 ? `${text.slice(0, 160)}…` : text;
+}
