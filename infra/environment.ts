@@ -52,7 +52,10 @@ export interface Environment {
 
 /** Delta 3.3.2 for Spark 3.5 on Scala 2.13, which Dataproc Serverless 2.3 runs. */
 export const deltaJars: readonly Jar[] = [
-  { file: 'delta-spark_2.13-3.3.2.jar', sha256: '' },
+  {
+    file: 'delta-spark_2.13-3.3.2.jar',
+    sha256: '435bd201b5ea6b406efaa10e815d2744e4b438128aa83c10e4b8b553f4f0ff3e',
+  },
   {
     file: 'delta-storage-3.3.2.jar',
     sha256: 'c096975a2ca97ccc9b4005aa5cce16c9ac3903139d340da6665b66ace67d7c36',

@@ -168,5 +168,8 @@ Example:
 
 if (import.meta.main) {
   const { main } = await import('./cli.ts');
-  process.exitCode = await main(['new-source', ...process.argv.slice(2)]);
+  // Not awaited: the command line imports this very module, which must have ended by then.
+  void main(['new-source', ...process.argv.slice(2)]).then((code) => {
+    process.exitCode = code;
+  });
 }

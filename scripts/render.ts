@@ -73,5 +73,8 @@ Examples:
 
 if (import.meta.main) {
   const { main } = await import('./cli.ts');
-  process.exitCode = await main(['render', ...process.argv.slice(2)]);
+  // Not awaited: the command line imports this very module, which must have ended by then.
+  void main(['render', ...process.argv.slice(2)]).then((code) => {
+    process.exitCode = code;
+  });
 }

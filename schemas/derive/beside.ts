@@ -35,12 +35,20 @@ export async function besideFaults(
     if (text === null) faults.push(`${name}: ${path} is missing`);
     else if (text.trim() === '') faults.push(`${name}: ${path} is empty`);
   }
-  for (const domain of Object.keys(catalog.domains)) {
+  for (const [domain, { checks }] of Object.entries(catalog.domains)) {
     for (const file of await filesIn(join(root, 'jobs/sql', domain))) {
       const path = `jobs/sql/${domain}/${file}`;
       if (file.endsWith('.sql') && !sql.has(path)) {
         faults.push(`${domain}.${file.slice(0, -'.sql'.length)}: ${path} belongs to no table`);
       }
+    }
+    const declared = Object.keys(checks ?? {}).map((check) => `${check}.sql`);
+    const there = await filesIn(join(root, 'jobs/sql', domain, 'checks'));
+    for (const file of declared.filter((file) => !there.includes(file))) {
+      faults.push(`${domain}: jobs/sql/${domain}/checks/${file} is missing`);
+    }
+    for (const file of there.filter((file) => !declared.includes(file))) {
+      faults.push(`${domain}: jobs/sql/${domain}/checks/${file} belongs to no check`);
     }
   }
   return faults;

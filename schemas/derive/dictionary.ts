@@ -26,6 +26,10 @@ export function dictionary(catalog: Catalog): string {
   ];
   for (const [domain, declared] of Object.entries(catalog.domains)) {
     lines.push('', `# ${domain}`, '', `${sentence(declared.about)} Owner: ${declared.owner}.`);
+    for (const [check, { about, subject, threshold }] of Object.entries(declared.checks ?? {})) {
+      const terms = threshold === null ? 'only reported' : `fails above a share of ${threshold}`;
+      lines.push('', `Check \`${check}\` of \`${subject}\`: ${sentence(about)} (${terms})`);
+    }
     for (const [name, table] of within(catalog.tables, domain)) {
       lines.push(
         '',

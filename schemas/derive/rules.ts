@@ -40,7 +40,10 @@ const decodes = {
 export function catalogFaults(catalog: Catalog): readonly string[] {
   const names = [...Object.keys(catalog.sources), ...Object.keys(catalog.tables)];
   return [
-    ...Object.entries(catalog.domains).flatMap(([name, domain]) => domainFaults(name, domain)),
+    ...Object.entries(catalog.domains).flatMap(([name, domain]) => [
+      ...domainFaults(domain).map((fault) => `${name}: ${fault}`),
+      ...checkFaults(name, domain, catalog).map((fault) => `${name}: ${fault}`),
+    ]),
     ...Object.entries(catalog.sources).flatMap(([name, source]) => [
       ...nameFaults(name, catalog),
       ...sourceFaults(source).map((fault) => `${name}: ${fault}`),
@@ -68,9 +71,8 @@ function nameFaults(fullName: string, catalog: Catalog): readonly string[] {
   return faults;
 }
 
-function domainFaults(name: string, domain: DomainContract): readonly string[] {
+function domainFaults(domain: DomainContract): readonly string[] {
   const faults: string[] = [];
-  if (!snakeCase.test(name)) faults.push('the name is not snake_case');
   if (domain.about.trim() === '') faults.push('has no description');
   if (domain.owner.trim() === '') faults.push('has no owner');
   for (const limit of [
@@ -84,7 +86,29 @@ function domainFaults(name: string, domain: DomainContract): readonly string[] {
       faults.push(`${limit} is ${domain[limit]}, not a whole number above 0`);
     }
   }
-  return faults.map((fault) => `${name}: ${fault}`);
+  for (const [name, { about, columns, rows }] of Object.entries(domain.lists ?? {})) {
+    if (about.trim() === '') faults.push(`list ${name} does not say where its facts come from`);
+    const ragged = rows.findIndex((row) => row.length !== columns.length);
+    if (ragged >= 0) {
+      faults.push(`list ${name}: row ${ragged + 1} has not its ${columns.length} columns`);
+    }
+  }
+  return faults;
+}
+
+function checkFaults(name: string, domain: DomainContract, catalog: Catalog): readonly string[] {
+  const faults: string[] = [];
+  if (!snakeCase.test(name)) faults.push('the name is not snake_case');
+  for (const [check, { about, subject, threshold }] of Object.entries(domain.checks ?? {})) {
+    if (about.trim() === '') faults.push(`check ${check} has no description`);
+    if (!(subject in catalog.sources || subject in catalog.tables)) {
+      faults.push(`check ${check} is about ${subject}, which is neither a source nor a table`);
+    }
+    if (threshold !== null && !(threshold >= 0 && threshold <= 1)) {
+      faults.push(`check ${check} has the threshold ${threshold}, not a share from 0 to 1`);
+    }
+  }
+  return faults;
 }
 
 function sourceFaults(source: SourceContract): readonly string[] {
@@ -229,6 +253,9 @@ function readFaults(name: string, table: TableContract, catalog: Catalog): reado
     const dated = source === undefined ? other?.partition : source.event_time;
     if (touch === 'same' && dated === undefined) {
       faults.push(`a change of ${input} touches the same day, but ${input} has no days`);
+    }
+    if (typeof touch === 'object' && touch.also_by && source?.also_by === undefined) {
+      faults.push(`asks ${input} by its second day, but it declares no also_by`);
     }
     if (touch !== 'all' && touch !== 'ignore' && table.partition === undefined) {
       faults.push(`a change of ${input} touches days, but the table is not partitioned: use 'all'`);

@@ -198,6 +198,34 @@ test.each<[string, Catalog, string]>([
     'batch_runs is 0',
   ],
   [
+    'a check of nothing',
+    {
+      ...catalog,
+      domains: {
+        shop: {
+          ...domain,
+          checks: { late: { about: 'x', subject: 'shop.lost', threshold: null } },
+        },
+      },
+    },
+    'check late is about shop.lost, which is neither a source nor a table',
+  ],
+  [
+    'a list with a short row',
+    {
+      ...catalog,
+      domains: {
+        shop: { ...domain, lists: { codes: { about: 'x', columns: ['a', 'b'], rows: [['1']] } } },
+      },
+    },
+    'list codes: row 1 has not its 2 columns',
+  ],
+  [
+    'a second day that is not declared',
+    table({ reads: { 'shop.orders': { days: 'SELECT 1', also_by: true } } }),
+    'asks shop.orders by its second day, but it declares no also_by',
+  ],
+  [
     'a missing description',
     column('amount', { about: ' ' }),
     'column amount has no description of one line',
