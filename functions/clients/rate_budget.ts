@@ -14,8 +14,9 @@ const UNKNOWN_INTERVAL_MS = 10_000;
 const SLACK_MS = 50;
 const MOST_SLACK_MS = 1_000;
 
-/** An answer tells what was counted when its request arrived, at most this long ago. */
-const ANSWER_AGE_MS = 2_000;
+/** Others use the token when nothing is left and our own requests are fewer than this share. */
+const FULL_SHARE = 0.9;
+const YIELD_MS = 1_000;
 
 /** With the day's share spent, one request after this long finds out whether a new day has begun:
  * the quota resets at midnight in the account's time zone, which no answer names. */
@@ -34,28 +35,17 @@ export function hubspotBudget(
 ): Budget {
   const { clock, random } = world;
   const sent: number[] = [];
-  /** The newest that have left the interval: an answer under way may still have counted them. */
-  let lately: number[] = [];
   let max = UNKNOWN_MAX;
   let intervalMs = UNKNOWN_INTERVAL_MS;
   let slackMs = SLACK_MS;
   let notBefore = 0;
   let refusals = 0;
-  /** Requests in the rolling interval that were not ours, as of `othersAt`. */
-  let others = 0;
-  let othersAt = 0;
   let spent: { readonly until: number; readonly message: string } | null = null;
   let queue: Promise<void> = Promise.resolve();
 
   const waitMs = (now: number): number => {
-    while (sent.length > 0 && now - (sent[0] as number) >= intervalMs + slackMs) {
-      lately.push(sent.shift() as number);
-    }
-    if (lately.length > max) lately = lately.slice(-max);
-    const fading = others * Math.max(0, 1 - (now - othersAt) / intervalMs);
-    const free = max - sent.length - Math.floor(fading);
-    const full =
-      free > 0 ? 0 : sent.length > 0 ? (sent[0] as number) + intervalMs + slackMs - now : 250;
+    while (sent.length > 0 && now - (sent[0] as number) >= intervalMs + slackMs) sent.shift();
+    const full = sent.length < max ? 0 : (sent[0] as number) + intervalMs + slackMs - now;
     return Math.max(full, notBefore - now);
   };
 
@@ -97,13 +87,9 @@ export function hubspotBudget(
         max = saidMax;
         intervalMs = saidInterval;
       }
-      const remaining = number('remaining');
-      if (remaining !== null) {
-        const since = now - intervalMs - ANSWER_AGE_MS;
-        const ours = sent.length + lately.filter((at) => at >= since).length;
-        others = Math.max(0, max - remaining - ours);
-        othersAt = now;
-      }
+      // Nothing left although we have sent little: somebody else uses the token as well.
+      const foreign = number('remaining') === 0 && sent.length < max * FULL_SHARE;
+      if (foreign) notBefore = Math.max(notBefore, now + YIELD_MS);
       const daily = number('daily');
       const left = number('daily-remaining');
       if (daily !== null && left !== null) {
