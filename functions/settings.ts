@@ -26,6 +26,8 @@ export type Variable = keyof typeof variables;
 
 /** What `TRIBUTARY_SPARK` carries; built by `infra/`, read by `clients/batches.ts`. */
 export interface SparkSettings {
+  /** The project batches run in; absent = the function's own. */
+  readonly project?: string;
   readonly runtimeVersion: string;
   readonly serviceAccount: string;
   readonly subnetworkUri: string;
@@ -105,12 +107,13 @@ export const functions: readonly FunctionSettings[] = [
       'TRIBUTARY_HUBSPOT_SECRET',
       'TRIBUTARY_HUBSPOT_DAILY_SHARE',
     ],
-    memory: '512M',
+    memory: '1Gi',
     cpu: '1',
     timeoutSeconds: 540,
     // One rate budget per token: a second instance would not know what the first has spent.
     maxInstances: 1,
-    concurrency: 1,
+    // Every source may have its slice at once; a source's lease keeps it to one.
+    concurrency: 8,
   },
   {
     name: 'submit',
@@ -153,12 +156,13 @@ export const functions: readonly FunctionSettings[] = [
     entry: 'sweep',
     about: 'Whatever stopped is started again; ops is rebuilt; litter is removed',
     inboxes: [{ topic: 'sweep-tick', schedule: '*/10 * * * *' }],
-    needs: ['control', 'litter', 'lake', 'batches', 'warehouse'],
+    needs: ['control', 'litter', 'lake', 'batches', 'warehouse', 'pull'],
     variables: [
       ...everywhere,
       'TRIBUTARY_BUCKET_BRONZE',
       'TRIBUTARY_BUCKET_LAKE',
       'TRIBUTARY_BUCKET_REJECTED',
+      'TRIBUTARY_TOPIC_PULL',
       'TRIBUTARY_SPARK',
     ],
     memory: '512M',
@@ -172,15 +176,8 @@ export const functions: readonly FunctionSettings[] = [
     entry: 'reconcile',
     about: 'Our counts against the counters of HubSpot; what differs is pulled again',
     inboxes: [{ topic: 'reconcile-tick', schedule: '17 4 * * *' }],
-    needs: ['control', 'land', 'ask', 'hubspot', 'pull'],
-    variables: [
-      ...everywhere,
-      'TRIBUTARY_BUCKET_BRONZE',
-      'TRIBUTARY_TOPIC_PULL',
-      'TRIBUTARY_HUBSPOT_URL',
-      'TRIBUTARY_HUBSPOT_SECRET',
-      'TRIBUTARY_HUBSPOT_DAILY_SHARE',
-    ],
+    needs: ['control', 'ask', 'pull'],
+    variables: [...everywhere, 'TRIBUTARY_TOPIC_PULL'],
     memory: '512M',
     cpu: '1',
     timeoutSeconds: 540,

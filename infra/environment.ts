@@ -11,6 +11,8 @@ export interface Jar {
 
 export interface Environment {
   readonly project: string;
+  /** Bucket of Terraform's state, made by hand beforehand; null = never deployed. */
+  readonly stateBucket: string | null;
   /** Functions, buckets and Spark. */
   readonly region: string;
   /** BigQuery datasets; must contain the region, or loads from its buckets are refused. */

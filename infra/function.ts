@@ -2,6 +2,7 @@
 import { CloudRunV2ServiceIamMember } from '@cdktf/provider-google/lib/cloud-run-v2-service-iam-member/index.js';
 import { Cloudfunctions2Function } from '@cdktf/provider-google/lib/cloudfunctions2-function/index.js';
 import { StorageBucketObject } from '@cdktf/provider-google/lib/storage-bucket-object/index.js';
+import type { ITerraformDependable } from 'cdktf';
 import { Construct } from 'constructs';
 import type { FunctionSettings, Variable } from '../functions/settings.ts';
 import type { Bucket } from './bucket.ts';
@@ -30,8 +31,13 @@ export class DeployedFunction extends Construct {
       readonly code: Bucket;
       /** Its zip: path as Terraform will see it, and its content's hash. */
       readonly zip: { readonly source: string; readonly sha256: string };
-      /** Image repository and identity of the build. */
-      readonly build: { readonly repository: string; readonly identity: Identity };
+      /** Where images go and who builds them. */
+      readonly build: {
+        readonly repository: string;
+        readonly identity: Identity;
+        /** What the identity needs before a first build can succeed. */
+        readonly grants: readonly ITerraformDependable[];
+      };
     },
   ) {
     super(scope, id);
@@ -75,6 +81,7 @@ export class DeployedFunction extends Construct {
           settings.variables.map((name) => [name, options.values[name]]),
         ),
       },
+      dependsOn: [...build.grants],
     });
     new CloudRunV2ServiceIamMember(this, 'caller_invoker', {
       name: this.#resource.name,
@@ -91,8 +98,8 @@ export class DeployedFunction extends Construct {
   }
 
   /** Subscribes the function to a topic under `<function>--<topic>`. */
-  receive(topic: Topic): void {
-    new PushSubscription(this, topic.node.id, {
+  receive(topic: Topic): PushSubscription {
+    return new PushSubscription(this, topic.node.id, {
       name: `${this.settings.name}--${topic.node.id}`,
       topic,
       endpoint: this.uri,

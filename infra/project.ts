@@ -54,8 +54,8 @@ export class Project extends Construct {
     grantee: Grantee,
     role: Role,
     condition?: { readonly title: string; readonly expression: string },
-  ): void {
-    new ProjectIamMember(this, `${grantee.id}_${roleId(role)}`, {
+  ): ProjectIamMember {
+    return new ProjectIamMember(this, `${grantee.id}_${roleId(role)}`, {
       project: this.projectId,
       role: roleName(role),
       member: grantee.member,

@@ -4,6 +4,9 @@ import { Construct } from 'constructs';
 import type { Topic } from './topic.ts';
 
 export class Schedule extends Construct {
+  readonly name: string;
+  readonly cron: string;
+
   constructor(
     scope: Construct,
     id: string,
@@ -18,6 +21,8 @@ export class Schedule extends Construct {
     },
   ) {
     super(scope, id);
+    this.name = options.name;
+    this.cron = options.cron;
     new CloudSchedulerJob(this, 'Resource', {
       name: options.name,
       description: options.about,

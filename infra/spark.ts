@@ -116,6 +116,7 @@ export class Spark extends Construct {
     };
     const folder = `jobs/${options.version}`;
     this.settings = {
+      project: projectId,
       runtimeVersion: '2.3',
       serviceAccount: this.identity.email,
       subnetworkUri: subnet.id,

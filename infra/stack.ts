@@ -4,22 +4,32 @@ import { basename, relative } from 'node:path';
 import { ArtifactRegistryRepository } from '@cdktf/provider-google/lib/artifact-registry-repository/index.js';
 import { ArtifactRegistryRepositoryIamMember } from '@cdktf/provider-google/lib/artifact-registry-repository-iam-member/index.js';
 import { GoogleProvider } from '@cdktf/provider-google/lib/provider/index.js';
-import { TerraformElement, TerraformResource, TerraformStack } from 'cdktf';
+import {
+  GcsBackend,
+  LocalBackend,
+  TerraformElement,
+  TerraformResource,
+  TerraformStack,
+} from 'cdktf';
 import type { Construct, Node } from 'constructs';
 import { delivery, functions, pullFunctionOf, type Variable } from '../functions/settings.ts';
 import { type Catalog, OPS } from '../schemas/derive/rules.ts';
+import { Alerts } from './alerts.ts';
 import type { Artifact, Artifacts } from './artifacts.ts';
 import { Bucket } from './bucket.ts';
+import { Budget } from './budget.ts';
 import { Dataset } from './dataset.ts';
 import type { Environment } from './environment.ts';
 import { DeployedFunction } from './function.ts';
 import { type Estate, grantNeeds, pullTopicOf } from './grants.ts';
 import { Identity } from './identity.ts';
+import { PersonalTag } from './personal.ts';
 import { Project, storageAgent } from './project.ts';
 import { CustomRole } from './role.ts';
 import { Schedule } from './schedule.ts';
 import { Secret } from './secret.ts';
 import { Spark } from './spark.ts';
+import type { PushSubscription } from './subscription.ts';
 import { Topic } from './topic.ts';
 
 export interface StackOptions {
@@ -36,11 +46,21 @@ export class TributaryStack extends TerraformStack {
     const { environment, catalog, artifacts } = options;
     const { region } = environment;
     new GoogleProvider(this, 'google', { project: environment.project, region });
+    if (environment.stateBucket === null) {
+      new LocalBackend(this, { path: 'terraform.tfstate' });
+    } else {
+      new GcsBackend(this, { bucket: environment.stateBucket, prefix: `tributary/${name}` });
+    }
     const source = (artifact: Artifact) => relative(options.folder, artifact.path);
 
     const project = new Project(this, 'project', {
       projectId: environment.project,
-      services: [...services, ...(environment.spark.project === undefined ? sparkServices : [])],
+      services: [
+        ...services,
+        ...(environment.spark.project === undefined ? sparkServices : []),
+        ...(environment.budget === null ? [] : ['billingbudgets']),
+        ...(showsPersonal(catalog) ? ['datacatalog'] : []),
+      ],
     });
     const sparkProject =
       environment.spark.project === undefined
@@ -79,6 +99,12 @@ export class TributaryStack extends TerraformStack {
       buckets,
     });
 
+    const personal = showsPersonal(catalog)
+      ? new PersonalTag(this, 'personal', {
+          location: environment.location,
+          readers: environment.personalReaders,
+        })
+      : null;
     const datasets = new Map(
       Object.entries(catalog.domains).map(([domain, contract]) => [
         domain,
@@ -87,7 +113,7 @@ export class TributaryStack extends TerraformStack {
           about: contract.about,
           location: environment.location,
           tables: tablesOf(catalog, domain),
-          policyTag: null,
+          policyTag: personal?.name ?? null,
         }),
       ]),
     );
@@ -99,6 +125,12 @@ export class TributaryStack extends TerraformStack {
       policyTag: null,
       expireHours: 48,
     });
+
+    for (const member of environment.readers) {
+      const reader = { id: member, member };
+      project.grant(reader, 'roles/bigquery.jobUser');
+      for (const dataset of datasets.values()) dataset.grant(reader, 'roles/bigquery.dataViewer');
+    }
 
     const topics = new Map(
       [...new Set(functions.flatMap((settings) => settings.inboxes.map(({ topic }) => topic)))].map(
@@ -128,6 +160,8 @@ export class TributaryStack extends TerraformStack {
     };
     const build = makeBuild(this, project, region);
     const agent = storageAgent(this, environment.project);
+    const inboxes: PushSubscription[] = [];
+    const schedules: Schedule[] = [];
     for (const settings of functions) {
       const values: Readonly<Record<Variable, string>> = {
         TRIBUTARY_PROJECT: environment.project,
@@ -158,18 +192,20 @@ export class TributaryStack extends TerraformStack {
       grantNeeds(deployed, estate);
       for (const inbox of settings.inboxes) {
         const topic = topicNamed(inbox.topic);
-        deployed.receive(topic);
+        inboxes.push(deployed.receive(topic));
         if (inbox.notifies !== undefined) topic.notifiedBy(buckets.control, inbox.notifies, agent);
         if (inbox.schedule !== undefined) {
-          new Schedule(this, `schedule_${inbox.topic}`, {
-            name: inbox.topic,
-            about: settings.about,
-            cron: inbox.schedule,
-            region,
-            topic,
-            message: {},
-            paused: environment.paused,
-          });
+          schedules.push(
+            new Schedule(this, `schedule_${inbox.topic}`, {
+              name: inbox.topic,
+              about: settings.about,
+              cron: inbox.schedule,
+              region,
+              topic,
+              message: {},
+              paused: environment.paused,
+            }),
+          );
         }
       }
     }
@@ -178,14 +214,33 @@ export class TributaryStack extends TerraformStack {
       const pull = pullFunctionOf[kind];
       if (pull === undefined) throw new Error(`${fullName}: no function serves ${kind}`);
       const job = `pull-${fullName.replace('.', '-')}`;
-      new Schedule(this, `schedule_${job}`, {
-        name: job,
-        about: contract.about,
-        cron: schedule,
-        region,
-        topic: topicNamed(pull),
-        message: { source: fullName },
-        paused: environment.paused,
+      schedules.push(
+        new Schedule(this, `schedule_${job}`, {
+          name: job,
+          about: contract.about,
+          cron: schedule,
+          region,
+          topic: topicNamed(pull),
+          message: { source: fullName },
+          paused: environment.paused,
+        }),
+      );
+    }
+
+    const alerts = new Alerts(this, 'alerts', {
+      address: environment.alertAddress,
+      watched: {
+        subscriptions: inboxes.map((inbox) => inbox.name),
+        deadLetters: inboxes.map((inbox) => inbox.deadLetters),
+        schedules: environment.paused ? [] : schedules.map(({ name, cron }) => ({ name, cron })),
+      },
+    });
+    if (environment.budget !== null) {
+      new Budget(this, 'budget', {
+        ...environment.budget,
+        name: `Tributary ${name}`,
+        projects: sparkProject === project ? [project] : [project, sparkProject],
+        channel: alerts.channel.id,
       });
     }
     waitForServices(this, [project, sparkProject]);
@@ -225,6 +280,7 @@ const sparkServices = ['compute', 'dataproc', 'iam', 'storage'];
 const serviceOfType: Readonly<Record<string, string>> = {
   google_artifact_registry: 'artifactregistry',
   google_bigquery: 'bigquery',
+  google_billing: 'billingbudgets',
   google_cloud_run: 'run',
   google_cloud_scheduler: 'cloudscheduler',
   google_cloudfunctions2: 'cloudfunctions',
@@ -344,20 +400,25 @@ function makeBuild(scope: Construct, project: Project, region: string) {
       { id: 'remove-old', action: 'DELETE', condition: { olderThan: '2592000s' } },
     ],
   });
-  new ArtifactRegistryRepositoryIamMember(scope, 'function_images_build_writer', {
+  const mayWrite = new ArtifactRegistryRepositoryIamMember(scope, 'function_images_build_writer', {
     repository: repository.name,
     location: region,
     role: 'roles/artifactregistry.writer',
     member: identity.member,
   });
-  project.grant(identity, 'roles/logging.logWriter');
+  const mayLog = project.grant(identity, 'roles/logging.logWriter');
   // The service copies sources into a bucket of its own, which it names so; nothing else is read.
-  project.grant(identity, 'roles/storage.objectViewer', {
+  const mayRead = project.grant(identity, 'roles/storage.objectViewer', {
     title: 'only sources of functions',
     expression: 'resource.name.startsWith("projects/_/buckets/gcf-v2-")',
   });
-  return { identity, repository: repository.id };
+  return { identity, repository: repository.id, grants: [mayWrite, mayLog, mayRead] };
 }
+
+const showsPersonal = (catalog: Catalog): boolean =>
+  Object.values(catalog.tables).some(({ columns }) =>
+    Object.values(columns).some(({ personal }) => personal),
+  );
 
 const tablesOf = (catalog: Catalog, domain: string) =>
   Object.fromEntries(

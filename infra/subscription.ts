@@ -16,6 +16,10 @@ const DEAD_LETTER_SECONDS = 31 * 86_400;
 const LONGEST_ACK_SECONDS = 600;
 
 export class PushSubscription extends Construct {
+  readonly name: string;
+  /** Name of the subscription that keeps what was given up. */
+  readonly deadLetters: string;
+
   constructor(
     scope: Construct,
     id: string,
@@ -34,12 +38,14 @@ export class PushSubscription extends Construct {
   ) {
     super(scope, id);
     const { name, topic, endpoint, identity, pubsubAgent } = options;
+    this.name = name;
+    this.deadLetters = `${name}-dead`;
     const dead = new Topic(this, 'dead', {
-      name: `${name}-dead`,
+      name: this.deadLetters,
       retentionSeconds: delivery.retentionSeconds,
     });
     new PubsubSubscription(this, 'dead_letters', {
-      name: `${name}-dead`,
+      name: this.deadLetters,
       topic: dead.name,
       ackDeadlineSeconds: LONGEST_ACK_SECONDS,
       messageRetentionDuration: `${DEAD_LETTER_SECONDS}s`,

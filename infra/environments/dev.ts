@@ -3,6 +3,7 @@ import { deltaJars, type Environment } from '../environment.ts';
 /** An example with plain values: copy it, name your own project and people (docs/deploy.md). */
 export const environment: Environment = {
   project: 'example-tributary-dev',
+  stateBucket: 'example-tributary-dev-state',
   region: 'europe-west1',
   location: 'europe-west1',
   alertAddress: 'data-alerts@example.com',

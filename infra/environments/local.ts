@@ -6,6 +6,7 @@ import type { Environment } from '../environment.ts';
  */
 export const environment: Environment = {
   project: 'tributary-local',
+  stateBucket: null,
   region: 'europe-west1',
   location: 'europe-west1',
   alertAddress: 'nobody@example.com',
