@@ -11,7 +11,15 @@ import { gzipSync } from 'node:zlib';
 import type { Window } from './checkpoint.ts';
 import type { Config } from './config.ts';
 import { Transient } from './errors.ts';
-import { createJson, type LandedFile, place, type RunManifest, readJson } from './manifest.ts';
+import type { ClaimedRun } from './ledger.ts';
+import {
+  createJson,
+  type LandedFile,
+  place,
+  type RunManifest,
+  readJson,
+  runNamed,
+} from './manifest.ts';
 import type { World } from './world.ts';
 
 /** Raw bytes compressed by one call: small enough that the event loop is free again in milliseconds. */
@@ -22,6 +30,9 @@ const PART_BYTES = 4 << 20;
 
 /** A marker older than this is written anew, so that the weekly sweep cannot take it away meanwhile. */
 const MARKER_RENEWAL_MS = 24 * 3600_000;
+
+/** An attempt that was frozen for longer must not publish: the sweep may take its parts for litter. */
+const LONGEST_ATTEMPT_MS = 6 * 3600_000;
 
 export interface Landing {
   readonly run: string;
@@ -104,6 +115,12 @@ export function openLanding(
       if (compressedBytes >= PART_BYTES) await writePart();
     },
     async finish({ window, remaining }) {
+      if (world.clock.now() - startedAt > LONGEST_ATTEMPT_MS) {
+        throw new Transient({
+          code: 'attempt_too_old',
+          message: `the attempt at ${of.run} began at ${iso(startedAt)}: its parts may be gone as litter`,
+        });
+      }
       await writePart();
       const manifest: RunManifest = {
         format: 1,
@@ -167,6 +184,20 @@ export async function markWaiting(
       code: 'marker_contended',
       message: `${name} changed while it was renewed`,
     });
+  }
+}
+
+/** Takes claimed runs off the waiting list; gone already, or asked for anew meanwhile, is fine. */
+export async function removeWaiting(
+  world: World,
+  config: Config,
+  runs: readonly ClaimedRun[],
+): Promise<void> {
+  for (const { manifest, marker } of runs) {
+    const of = runNamed(manifest);
+    if (of === null) continue;
+    const name = place.waiting(of.domain, of.source, of.run);
+    await world.objects.remove(config.buckets.control, name, { ifGeneration: marker });
   }
 }
 

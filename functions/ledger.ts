@@ -24,7 +24,7 @@ export interface InFlight {
   readonly claimed_at: string;
   /** When this attempt was decided; its age tells a lost submit from a running batch. */
   readonly attempted_at: string;
-  readonly failures: readonly { readonly attempt: number; readonly reason: string }[];
+  readonly failures: readonly ({ readonly attempt: number } & Failure)[];
 }
 
 export interface Ledger {
@@ -41,8 +41,12 @@ export interface Ledger {
   readonly limit: number | null;
   /** Partitions still stale after the last loaded batch. */
   readonly stale: number;
+  /** The last batch did nothing but stale partitions and left as many: another would be no better. */
+  readonly stalled: boolean;
   /** Runs set aside one after another without a load between: many mean the code is at fault. */
   readonly set_aside: number;
+  /** Batches that BigQuery would not take, one after another; the next one waits longer each time. */
+  readonly abandoned: { readonly count: number; readonly at: string } | null;
 }
 
 export const emptyLedger = (domain: string): Ledger => ({
@@ -54,11 +58,16 @@ export const emptyLedger = (domain: string): Ledger => ({
   in_flight: null,
   limit: null,
   stale: 0,
+  stalled: false,
   set_aside: 0,
+  abandoned: null,
 });
 
 /** Attempts of one claim before it is halved. */
 export const ATTEMPTS_PER_CLAIM = 2;
+
+/** Failures of one claim that the ledger remembers. */
+const KEPT_FAILURES = 6;
 
 /** Runs set aside in a row before the domain waits for a person: then the code is the likelier fault. */
 export const SET_ASIDE_BEFORE_WAITING = 3;
@@ -83,26 +92,49 @@ export function claimed(
   };
 }
 
-/** What a failed attempt leads to: another attempt, half the claim, or a run set aside. */
+/** What a failed attempt leads to. */
 export type AfterFailure =
-  | { readonly next: 'again' | 'halved'; readonly ledger: Ledger }
-  | { readonly next: 'set_aside'; readonly ledger: Ledger; readonly run: ClaimedRun }
-  | { readonly next: 'waits'; readonly ledger: Ledger };
+  | { readonly next: 'again' | 'halved' | 'waits'; readonly ledger: Ledger }
+  /** An operator's requests go first: runs are not blamed while a request may be at fault. */
+  | {
+      readonly next: 'requests_dropped';
+      readonly ledger: Ledger;
+      readonly requests: readonly string[];
+    }
+  | { readonly next: 'set_aside'; readonly ledger: Ledger; readonly run: ClaimedRun };
 
-/**
- * @param blame `claim` when the job itself gave up on this work; `environment` when it never ran
- *   or was ended from outside: such a claim is tried again whole.
- */
+export interface Failure {
+  readonly reason: string;
+  /**
+   * `claim` when the job gave up on this work, or died of it; `code` when the work is already
+   * in silver, so that taking less of it cures nothing; `environment` when the batch never ran.
+   */
+  readonly blame: 'claim' | 'code' | 'environment';
+}
+
+/** Decides what follows a failed attempt. Pure. */
 export function failed(
   ledger: Ledger,
   flight: InFlight,
-  failure: { readonly reason: string; readonly blame: 'claim' | 'environment' },
+  failure: Failure,
   now: string,
 ): AfterFailure {
-  const failures = [...flight.failures, { attempt: flight.attempt, reason: failure.reason }];
+  const said = { attempt: flight.attempt, ...failure };
+  const failures = [...flight.failures, said].slice(-KEPT_FAILURES);
   const again: InFlight = { ...flight, attempt: flight.attempt + 1, attempted_at: now, failures };
-  const blamed = failure.blame === 'claim' && failures.length >= ATTEMPTS_PER_CLAIM;
-  if (!blamed) return { next: 'again', ledger: { ...ledger, in_flight: again } };
+  const keep: Ledger = { ...ledger, in_flight: again };
+  if (failure.blame === 'environment') return { next: 'again', ledger: keep };
+  const blamed = failures.filter((one) => one.blame !== 'environment').length;
+  if (blamed < ATTEMPTS_PER_CLAIM) return { next: 'again', ledger: keep };
+  if (failure.blame === 'code') return { next: 'waits', ledger: keep };
+  if (flight.recompute.length > 0) {
+    const without: InFlight = { ...again, recompute: [], failures: [] };
+    return {
+      next: 'requests_dropped',
+      requests: flight.recompute,
+      ledger: { ...ledger, in_flight: flight.runs.length > 0 ? without : null },
+    };
+  }
   if (flight.runs.length > 1) {
     const half = Math.ceil(flight.runs.length / 2);
     const runs = flight.runs.slice(0, half);
@@ -113,13 +145,23 @@ export function failed(
   }
   const [run] = flight.runs;
   if (run === undefined || ledger.set_aside >= SET_ASIDE_BEFORE_WAITING) {
-    return { next: 'waits', ledger: { ...ledger, in_flight: again } };
+    return { next: 'waits', ledger: keep };
   }
   return {
     next: 'set_aside',
     run,
     ledger: { ...ledger, in_flight: null, set_aside: ledger.set_aside + 1 },
   };
+}
+
+/**
+ * BigQuery would not take the batch: its claim goes back to the waiting list, and the next sequence
+ * does the same work from the same base.
+ */
+export function abandoned(ledger: Ledger, sequence: number, now: string): Ledger | null {
+  if (ledger.in_flight?.sequence !== sequence) return null;
+  const count = (ledger.abandoned?.count ?? 0) + 1;
+  return { ...ledger, in_flight: null, abandoned: { count, at: now } };
 }
 
 export function loaded(
@@ -130,16 +172,20 @@ export function loaded(
     readonly stale_left: number;
   },
 ): Ledger {
-  const flight = ledger.in_flight?.sequence === batch.sequence ? null : ledger.in_flight;
+  const closing = ledger.in_flight?.sequence === batch.sequence;
+  const flight = closing ? null : ledger.in_flight;
+  const alone = closing && ledger.in_flight?.runs.length === 0;
   if (batch.sequence <= ledger.loaded) return { ...ledger, in_flight: flight };
   return {
     ...ledger,
     loaded: batch.sequence,
     base: batch.versions,
     stale: batch.stale_left,
+    stalled: alone && batch.stale_left > 0 && batch.stale_left >= ledger.stale,
     in_flight: flight,
     limit: ledger.limit === null || ledger.limit > 64 ? null : ledger.limit * 2,
     set_aside: 0,
+    abandoned: null,
   };
 }
 

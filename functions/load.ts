@@ -7,14 +7,17 @@
  * the fence. Then the load record is created, the waiting markers go, and the ledger is closed.
  */
 
+import { createHash } from 'node:crypto';
 import type { TableContract } from '../schemas/contract.ts';
 import { bigqueryColumns } from '../schemas/derive/bigquery.ts';
 import { catalog } from '../schemas/rendered/catalog.ts';
 import type { Config } from './config.ts';
 import { Permanent, Transient } from './errors.ts';
-import { loaded, readLedger, stepLedger } from './ledger.ts';
+import { removeWaiting } from './land.ts';
+import { abandoned, type Ledger, loaded, readLedger, stepLedger } from './ledger.ts';
 import {
   type BatchManifest,
+  checkManifest,
   createJson,
   type LoadRecord,
   place,
@@ -23,10 +26,9 @@ import {
 } from './manifest.ts';
 import { type Handler, notifiedObject } from './message.ts';
 import { opsOutputs } from './ops.ts';
-import { removeWaiting } from './submit.ts';
 import type { BigQueryField, JobState, World } from './world.ts';
 
-/** Shorter than the function's timeout; what is not done then is adopted by the next delivery. */
+/** Stage and commit together; shorter than the function's timeout. */
 const PATIENCE_MS = 8 * 60_000;
 
 /** Jobs newly started for one step of one delivery; the sweep delivers again. */
@@ -41,28 +43,75 @@ export const handle: Handler = async (message, world, config) => {
   if (parts === null) {
     throw new Permanent({ code: 'no_batch', message: `"${object}" names no batch manifest` });
   }
-  await loadBatch(world, config, parts[1] as string, Number(parts[2]));
+  const deadline = world.clock.now() + PATIENCE_MS;
+  await loadBatch(world, config, parts[1] as string, Number(parts[2]), deadline);
 };
 
-/** Loads a transformed batch, or whatever of it is still to be done. */
+/**
+ * Loads a transformed batch, or whatever of it is still to be done.
+ * @param deadline epoch ms; what is not done then is adopted by the next delivery
+ */
 export async function loadBatch(
   world: World,
   config: Config,
   domain: string,
   sequence: number,
+  deadline: number,
 ): Promise<void> {
+  const bucket = config.buckets.control;
   const name = place.batch(domain, sequence);
-  const found = await readJson<BatchManifest>(world.objects, config.buckets.control, name);
+  const found = await readJson<BatchManifest>(world.objects, bucket, name);
+  const { ledger } = await readLedger(world, bucket, domain);
+  // Messages come again for days: one whose batch was abandoned meanwhile has nothing to do.
+  if (ledger.sequence >= sequence && !concerns(ledger, sequence)) return;
   if (found === null) {
     throw new Transient({ code: 'no_manifest', message: `${name} is not there (yet)` });
   }
   const startedAt = iso(world.clock.now());
-  const manifest = found.value;
-  if ((await fenceOf(world, domain)) < sequence) {
-    const outputs = [...tableOutputs(manifest), ...(await opsOutputs(world, config, manifest))];
-    await replaceRows(world, { domain, sequence }, outputs);
+  try {
+    const manifest = checkManifest(found.value);
+    if ((await fenceOf(world, domain)) < sequence) {
+      const outputs = [...tableOutputs(manifest), ...(await opsOutputs(world, config, manifest))];
+      await replaceRows(world, { domain, sequence }, outputs, deadline);
+    }
+  } catch (failure) {
+    if (!(failure instanceof Permanent)) throw failure;
+    await abandon(world, config, { domain, sequence, generation: found.generation }, failure);
+    return;
   }
-  await close(world, config, manifest, startedAt);
+  await close(world, config, found.value, startedAt);
+}
+
+/** In flight, or loaded and perhaps not closed yet. */
+const concerns = (ledger: Ledger, sequence: number): boolean =>
+  ledger.in_flight?.sequence === sequence || ledger.loaded >= sequence;
+
+/**
+ * A batch that BigQuery will not take would hold its domain for ever. Its claim goes back to the
+ * waiting list and the next sequence does the same work from the same base, with the code that is
+ * deployed then; should the old transaction have been committed after all, the new one replaces
+ * what it wrote.
+ */
+async function abandon(
+  world: World,
+  config: Config,
+  batch: { readonly domain: string; readonly sequence: number; readonly generation: string },
+  failure: Permanent,
+): Promise<void> {
+  const { domain, sequence } = batch;
+  const bucket = config.buckets.control;
+  world.log('ERROR', 'load_failed', {
+    domain,
+    sequence,
+    code: failure.code,
+    reason: failure.message,
+  });
+  await stepLedger(world, bucket, domain, (held) =>
+    abandoned(held, sequence, iso(world.clock.now())),
+  );
+  await world.objects.remove(bucket, place.batch(domain, sequence), {
+    ifGeneration: batch.generation,
+  });
 }
 
 /** Stages every output, then replaces all of them in one fenced transaction. */
@@ -70,9 +119,10 @@ export async function replaceRows(
   world: World,
   of: { readonly domain: string; readonly sequence: number },
   outputs: readonly Output[],
+  deadline: number,
 ): Promise<void> {
-  const stages = await stageAll(world, of, outputs);
-  await commit(world, of, stages);
+  const stages = await stageAll(world, of, outputs, deadline);
+  await commit(world, of, stages, deadline);
   for (const { staging } of stages) {
     if (staging !== null) await world.warehouse.dropTable(STAGING, staging);
   }
@@ -97,7 +147,8 @@ interface Stage {
 }
 
 function tableOutputs(manifest: BatchManifest): readonly Output[] {
-  return manifest.tables.map((output) => {
+  const changed = manifest.tables.filter((output) => output.partitions?.length !== 0);
+  return changed.map((output) => {
     const contract = catalog.tables[output.table];
     if (contract === undefined) {
       throw new Permanent({
@@ -130,26 +181,28 @@ async function stageAll(
   world: World,
   of: { readonly domain: string; readonly sequence: number },
   outputs: readonly Output[],
+  deadline: number,
 ): Promise<readonly Stage[]> {
-  const deadline = world.clock.now() + PATIENCE_MS;
   return Promise.all(
     outputs.map(async (output) => {
       if (output.files.length === 0) return { output, staging: null };
-      const staging = `${of.domain}_${of.sequence}_${output.dataset}_${output.table}`;
-      const state = await runJob(world, `load_${staging}`, deadline, (jobId) =>
-        world.warehouse.load({
-          jobId,
-          dataset: STAGING,
-          table: staging,
-          uris: output.files,
-          format: output.format,
-          schema: output.schema,
-        }),
-      );
-      if (state.outputRows !== output.rows) {
+      const staging = stagingName(of, output);
+      const rows = await runJob(world, `load_${staging}`, deadline, {
+        start: (jobId) =>
+          world.warehouse.load({
+            jobId,
+            dataset: STAGING,
+            table: staging,
+            uris: output.files,
+            format: output.format,
+            schema: output.schema,
+          }),
+        stillThere: () => stagingThere(world, staging),
+      });
+      if (rows !== output.rows) {
         throw new Permanent({
           code: 'row_count_differs',
-          message: `${output.dataset}.${output.table}: the batch says ${output.rows} rows, BigQuery loaded ${state.outputRows}`,
+          message: `${output.dataset}.${output.table}: the batch says ${output.rows} rows, BigQuery loaded ${rows}`,
         });
       }
       return { output, staging };
@@ -157,22 +210,45 @@ async function stageAll(
   );
 }
 
+/** Other files or another schema are another staging table and another job, never an adopted one. */
+function stagingName(
+  of: { readonly domain: string; readonly sequence: number },
+  output: Output,
+): string {
+  const content = JSON.stringify([output.files, output.schema]);
+  const hash = createHash('sha256').update(content).digest('hex').slice(0, 8);
+  return `${of.domain}_${of.sequence}_${output.dataset}_${output.table}_${hash}`;
+}
+
+/** Staging tables expire by themselves; BigQuery remembers their jobs for longer. */
+async function stagingThere(world: World, staging: string): Promise<boolean> {
+  try {
+    await world.warehouse.rows(`SELECT COUNT(*) AS found FROM \`${STAGING}.${staging}\``);
+    return true;
+  } catch (failure) {
+    if (failure instanceof Permanent) return false;
+    throw failure;
+  }
+}
+
 /** The transaction: readers see all tables of the batch at once, or none of it. */
 async function commit(
   world: World,
   of: { readonly domain: string; readonly sequence: number },
   stages: readonly Stage[],
+  deadline: number,
 ): Promise<void> {
-  const deadline = world.clock.now() + PATIENCE_MS;
   const { domain, sequence } = of;
+  const sql = transaction(domain, sequence, stages);
+  const hash = createHash('sha256').update(sql).digest('hex').slice(0, 8);
   try {
-    await runJob(world, `commit_${domain}_${sequence}`, deadline, (jobId) =>
-      world.warehouse.script({ jobId, sql: transaction(domain, sequence, stages) }),
-    );
+    await runJob(world, `commit_${domain}_${sequence}_${hash}`, deadline, {
+      start: (jobId) => world.warehouse.script({ jobId, sql }),
+      stillThere: () => Promise.resolve(true),
+    });
   } catch (failure) {
     // Another delivery of the same manifest may have been faster; the fence says so.
     if ((await fenceOf(world, domain)) >= sequence) return;
-    world.log('ERROR', 'load_failed', { domain, sequence, reason: String(failure) });
     throw failure;
   }
 }
@@ -254,24 +330,32 @@ async function fenceOf(world: World, domain: string): Promise<number> {
 
 /**
  * Runs a job under ids that follow from its name, adopting what an earlier try has started. A used
- * id is never run again, so a try that failed before is passed over and the next id taken.
+ * id is never run again, so a try that failed before, or whose result has gone, is passed over and
+ * the next id taken.
+ * @returns the rows a load has brought
  */
 async function runJob(
   world: World,
   name: string,
   deadline: number,
-  start: (jobId: string) => Promise<'started' | 'exists'>,
-): Promise<{ readonly outputRows: number | null }> {
+  job: {
+    readonly start: (jobId: string) => Promise<'started' | 'exists'>;
+    readonly stillThere: () => Promise<boolean>;
+  },
+): Promise<number | null> {
   let fresh = 0;
   for (let attempt = 1; ; attempt += 1) {
     const jobId = `${name}_a${attempt}`;
-    const began = await start(jobId);
+    const began = await job.start(jobId);
     const state = await ended(world, jobId, deadline);
-    if (state.state === 'done') return { outputRows: state.outputRows };
+    if (state.state === 'done') {
+      if (began === 'started' || (await job.stillThere())) return state.outputRows;
+      continue;
+    }
     if (began === 'exists') continue;
     fresh += 1;
-    if (!passing.has(state.reason) || fresh >= FRESH_TRIES) {
-      const Kind = passing.has(state.reason) ? Transient : Permanent;
+    if (!passes(state) || fresh >= FRESH_TRIES) {
+      const Kind = passes(state) ? Transient : Permanent;
       throw new Kind({
         code: 'job_failed',
         message: `BigQuery job ${jobId}: ${state.reason}: ${state.message}`,
@@ -295,6 +379,10 @@ const passing: ReadonlySet<string> = new Set([
   'tableUnavailable',
   'aborted',
 ]);
+
+/** Domains share the tables of `ops`, so their transactions may cancel each other; that is no fault. */
+const passes = (failure: { readonly reason: string; readonly message: string }): boolean =>
+  passing.has(failure.reason) || /concurrent (update|transaction)/i.test(failure.message);
 
 async function ended(
   world: World,

@@ -10,8 +10,10 @@
  *   batches/<domain>/<sequence>.json             a transformed batch (batch manifest)
  *   failures/<domain>/<batch>.json               why an attempt gave up, written by the job
  *   loads/<domain>/<sequence>.json               a loaded batch (load record)
- *   failed/<domain>/<source>/<run>.json          a run that failed alone and was set aside
+ *   failed/<domain>/<source>/<run>/<sequence>    a run that failed alone and was set aside
  *   recompute/<domain>/<table>/<request>.json    partitions an operator wants computed again
+ *   staging/<domain>/<sequence>/...              rows of `ops` on their way to BigQuery
+ *   litter/<domain>/<day>                        that day's litter has been removed
  *   checkpoints/<domain>/<source>.json           checkpoint.ts
  *   keys/<domain>/<source>/...                   keys known from full listings
  */
@@ -126,6 +128,11 @@ export interface BatchFailure {
   readonly attempt: number;
   readonly code: string;
   readonly message: string;
+  /**
+   * Whether this attempt had begun to change silver. If so, leaving runs out of the next attempt
+   * cannot cure it: what they brought is already there.
+   */
+  readonly merged: boolean;
   readonly failed_at: string;
 }
 
@@ -164,8 +171,10 @@ export const place = {
   batch: (domain: string, sequence: number) => `batches/${domain}/${padded(sequence)}.json`,
   failure: (domain: string, sequence: number, attempt: number) =>
     `failures/${domain}/${batchName(domain, sequence, attempt)}.json`,
+  litter: (domain: string, day: string) => `litter/${domain}/${day}`,
   load: (domain: string, sequence: number) => `loads/${domain}/${padded(sequence)}.json`,
-  failed: (domain: string, source: string, run: string) => `failed/${domain}/${source}/${run}.json`,
+  failed: (domain: string, source: string, run: string, sequence: number) =>
+    `failed/${domain}/${source}/${run}/${padded(sequence)}.json`,
   recompute: (domain: string, table: string, request: string) =>
     `recompute/${domain}/${table}/${request}.json`,
   recomputeUnder: (domain: string) => `recompute/${domain}/`,
@@ -181,11 +190,33 @@ const padded = (sequence: number): string => String(sequence).padStart(10, '0');
 export function runNamed(
   name: string,
 ): { readonly domain: string; readonly source: string; readonly run: string } | null {
-  const parts = /^(?:runs|waiting|failed)\/([^/]+)\/([^/]+)\/([^/]+?)(?:\.json)?$/.exec(name);
+  const parts = /^(?:runs|waiting)\/([^/]+)\/([^/]+)\/([^/]+?)(?:\.json)?$/.exec(name);
   if (parts === null) return null;
   const [, domain, source, run] = parts as unknown as [string, string, string, string];
   return { domain, source, run };
 }
+
+/**
+ * Refuses a batch manifest whose words would not be safe in SQL: the load identity must not run
+ * what somebody else could write.
+ */
+export function checkManifest(manifest: BatchManifest): BatchManifest {
+  const faults = [
+    ...manifest.tables.flatMap((table) => table.partitions ?? []).filter((day) => !isDay(day)),
+    ...manifest.runs.filter((run) => !/^runs\/[a-z0-9_]+\/[a-z0-9_]+\/[a-z0-9-]+\.json$/.test(run)),
+    ...(/^[a-z][a-z0-9]*$/.test(manifest.domain) ? [] : [manifest.domain]),
+  ];
+  const uncounted = manifest.tables.filter(({ files, rows }) => files.length === 0 && rows !== 0);
+  if (faults.length > 0 || uncounted.length > 0) {
+    throw new Permanent({
+      code: 'manifest_wrong',
+      message: `batch manifest ${manifest.domain} ${manifest.sequence} is refused: ${JSON.stringify([...faults, ...uncounted]).slice(0, 500)}`,
+    });
+  }
+  return manifest;
+}
+
+const isDay = (text: string): boolean => /^\d{4}-\d{2}-\d{2}$/.test(text);
 
 /** A control object's JSON, or null when it is absent. Damaged JSON is an alarm, not an absence. */
 export async function readJson<T>(

@@ -12,6 +12,7 @@ import { quality } from '../schemas/ops/tables/quality.ts';
 import { rejected } from '../schemas/ops/tables/rejected.ts';
 import { runs } from '../schemas/ops/tables/runs.ts';
 import type { Config } from './config.ts';
+import type { InFlight } from './ledger.ts';
 import type { Output } from './load.ts';
 import {
   type BatchManifest,
@@ -24,6 +25,7 @@ import {
 import type { World } from './world.ts';
 
 export type RunRow = RowOf<typeof runs>;
+export type BatchRow = RowOf<typeof batches>;
 export type FreshnessRow = RowOf<typeof freshness>;
 
 /** What became of a run, as far as the manifests tell. */
@@ -46,10 +48,16 @@ export async function opsOutputs(
   const runRows = taken.flatMap((found) =>
     found === null ? [] : [runRow(found.value, { state: 'loaded', batch: manifest })],
   );
+  const days = [...new Set(runRows.map((row) => row.run_date))].sort();
+  const replaced = theseRuns(manifest.runs);
+  // Bounded by day, so that a batch never reads years of its own records.
+  const runDays = days.length === 0 ? 'FALSE' : `run_date IN (${dates(days)}) AND (${replaced})`;
+  const refused =
+    days.length === 0 ? 'FALSE' : `rejected_date >= DATE '${days[0]}' AND (${replaced})`;
   const ofBatch = `domain = '${domain}' AND sequence = ${sequence}`;
   const folder = `staging/${domain}/${sequence}`;
   return [
-    await written(world, config, folder, 'runs', runs, runRows, theseRuns(manifest.runs), now),
+    await written(world, config, folder, 'runs', runs, runRows, runDays, now),
     await written(world, config, folder, 'batches', batches, [batchRow(manifest)], ofBatch, now),
     await written(world, config, folder, 'loads', loads, loadRows(manifest, now), ofBatch, now),
     await written(world, config, folder, 'quality', quality, qualityRows(manifest), ofBatch, now),
@@ -57,7 +65,7 @@ export async function opsOutputs(
       dataset: 'ops',
       table: 'rejected',
       schema: bigqueryColumns(rejected),
-      replaces: theseRuns(manifest.runs),
+      replaces: refused,
       files: manifest.rejected.files,
       format: 'PARQUET',
       rows: manifest.rejected.rows,
@@ -74,18 +82,23 @@ export async function rebuiltOutputs(
     readonly sequence: number;
     readonly days: readonly string[];
     readonly runs: readonly RunRow[];
+    readonly batches: readonly BatchRow[];
     readonly freshness: readonly FreshnessRow[];
   },
 ): Promise<readonly Output[]> {
   const now = iso(world.clock.now());
   const folder = `staging/ops/${of.sequence}`;
-  const days = of.days.map((day) => `DATE '${day}'`).join(', ');
   const outputs = [
     await written(world, config, folder, 'freshness', freshness, of.freshness, 'FALSE', now),
   ];
   if (of.days.length > 0) {
-    const replaces = `run_date IN (${days})`;
-    outputs.push(await written(world, config, folder, 'runs', runs, of.runs, replaces, now));
+    // What is loaded stands since its own transaction; the sweep writes what is not, or not yet.
+    const open = `run_date IN (${dates(of.days)}) AND state != 'loaded'`;
+    outputs.push(await written(world, config, folder, 'runs', runs, of.runs, open, now));
+    const unloaded = "state != 'loaded'";
+    outputs.push(
+      await written(world, config, folder, 'batches', batches, of.batches, unloaded, now),
+    );
   }
   return outputs;
 }
@@ -112,16 +125,51 @@ export function runRow(manifest: RunManifest, outcome: RunOutcome): RunRow {
     error: 'failure' in outcome ? outcome.failure.reason : null,
     domain: manifest.domain,
     pass: window?.pass ?? null,
-    window_from: window?.from ?? null,
-    // What was not read is the next run's.
-    window_to: window?.to ?? null,
+    ...covered(manifest),
     attempt: manifest.attempt,
     files: manifest.files.length,
     sequence: batch?.sequence ?? null,
   };
 }
 
-function batchRow(manifest: BatchManifest): RowOf<typeof batches> {
+/** The part of its window that a run has read: what remained is the next run's. */
+function covered({ window, remaining }: RunManifest): Pick<RunRow, 'window_from' | 'window_to'> {
+  if (window === null) return { window_from: null, window_to: null };
+  if (remaining === null || remaining.cursor !== undefined) {
+    return { window_from: window.from, window_to: window.to };
+  }
+  return remaining.to < window.to
+    ? { window_from: remaining.to, window_to: window.to }
+    : { window_from: window.from, window_to: remaining.from };
+}
+
+/** A batch that is not loaded yet, as the ledger knows it. */
+export function inFlightRow(domain: string, flight: InFlight): BatchRow {
+  const last = flight.failures.at(-1);
+  return {
+    batch_date: flight.claimed_at.slice(0, 10),
+    batch: batchName(domain, flight.sequence, flight.attempt),
+    domain,
+    sequence: flight.sequence,
+    attempt: flight.attempt,
+    state: 'in_flight',
+    runs: flight.runs.length,
+    recomputes: flight.recompute.length,
+    records: null,
+    rejected: null,
+    tables: null,
+    partitions: null,
+    rows: null,
+    stale_left: null,
+    code_version: null,
+    started_at: flight.attempted_at,
+    finished_at: null,
+    seconds: null,
+    error: last?.reason ?? null,
+  };
+}
+
+function batchRow(manifest: BatchManifest): BatchRow {
   const sum = (numbers: readonly number[]): number => numbers.reduce((a, b) => a + b, 0);
   return {
     batch_date: manifest.finished_at.slice(0, 10),
@@ -172,6 +220,8 @@ const qualityRows = (manifest: BatchManifest): readonly RowOf<typeof quality>[] 
     domain: manifest.domain,
     sequence: manifest.sequence,
   }));
+
+const dates = (days: readonly string[]): string => days.map((day) => `DATE '${day}'`).join(', ');
 
 /** GoogleSQL for "rows of these runs"; a run's name is its own only within its source. */
 function theseRuns(manifests: readonly string[]): string {

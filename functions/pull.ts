@@ -13,6 +13,7 @@ import {
   type Checkpoint,
   finished,
   planned,
+  sameWindow,
   stepCheckpoint,
   type Window,
   windowKey,
@@ -97,9 +98,8 @@ async function pullSource(world: World, config: Config, of: Pulled): Promise<voi
     code: failure.code,
     reason: failure.message,
   });
-  // What no retry mends within the subscription's patience waits for the schedule instead.
-  const waits = failure instanceof Permanent || (failure.retryAfterMs ?? 0) > 10 * 60_000;
-  if (!waits) throw failure;
+  // Acknowledged all the same: what is open stands in the checkpoint, and the next tick or sweep
+  // takes it up. Delivered again, a tick would only multiply.
 }
 
 /** Reads open windows, several at once, until none is left or the slice is over. */
@@ -117,18 +117,25 @@ async function readOpen(
     for (;;) {
       const window = waiting.shift();
       if (window === undefined || world.clock.now() >= context.deadline) return;
-      if (failures.some((failure) => classified(failure) instanceof Permanent)) return;
+      if (failures.some(stopsAll)) return;
       try {
         const manifest = await readPiece(world, config, of, reader, window, context);
         if (manifest.remaining !== null) waiting.unshift(manifest.remaining);
       } catch (failure) {
         failures.push(failure);
+        await putLast(world, config, of, window);
       }
     }
   };
   await Promise.all(Array.from({ length: reader.parallel }, lane));
   return failures;
 }
+
+/** Refusals of the credential itself: every other window would meet the same. */
+const stopsAll = (failure: unknown): boolean =>
+  ['hubspot_token', 'hubspot_scope', 'hubspot_daily_quota', 'hubspot_migrating'].includes(
+    classified(failure).code,
+  );
 
 /** Reads a window until it is done, a piece is large enough or the slice is over; lands; moves on. */
 async function readPiece(
@@ -144,6 +151,12 @@ async function readPiece(
   const manifest =
     (await landed(world, config, { domain, source, run })) ??
     (await landPiece(world, config, { domain, source, run }, reader, window, context));
+  if (manifest.remaining !== null && sameWindow(manifest.remaining, window)) {
+    throw new Permanent({
+      code: 'window_does_not_shrink',
+      message: `${run} says that all of its window remains; its reader is at fault`,
+    });
+  }
   await stepCheckpoint(world, config.buckets.control, domain, source, (held) =>
     finished(held, {
       window,
@@ -167,7 +180,9 @@ async function landPiece(
   const landing = openLanding(world, config, of);
   for await (const page of reader.pages(window, context)) {
     if (page.records > 0) await landing.append(page);
+    // Nothing read of the window is no piece: a run must shrink it.
     if (page.remaining === undefined) continue;
+    if (page.remaining !== null && sameWindow(page.remaining, window)) continue;
     const enough = landing.bytes() >= PIECE_BYTES || world.clock.now() >= context.deadline;
     if (page.remaining === null || enough) {
       return landing.finish({ window, remaining: page.remaining });
@@ -201,6 +216,16 @@ function readContext(
     budget,
     deadline,
   };
+}
+
+/** A window that failed stands behind the others, so that it does not keep them from being read. */
+function putLast(world: World, config: Config, of: Pulled, window: Window): Promise<Checkpoint> {
+  const { domain, source } = of;
+  return stepCheckpoint(world, config.buckets.control, domain, source, (held) => {
+    const others = held.open.filter((open) => !sameWindow(open, window));
+    if (others.length === held.open.length || others.length === 0) return null;
+    return { ...held, open: [...others, window] };
+  });
 }
 
 /** Gives the lease back and writes down what stopped us, for `status` and for people. */

@@ -8,7 +8,8 @@
 import type { DomainContract } from '../schemas/contract.ts';
 import { catalog } from '../schemas/rendered/catalog.ts';
 import type { Config } from './config.ts';
-import { Permanent } from './errors.ts';
+import { classified, Permanent } from './errors.ts';
+import { removeWaiting } from './land.ts';
 import {
   type ClaimedRun,
   claimed,
@@ -48,12 +49,22 @@ export const transformedDomains: readonly string[] = Object.keys(catalog.domains
 export const handle: Handler = async (message, world, config) => {
   const object = notifiedObject(message);
   const named = object?.split('/')[1] ?? message.data['domain'];
-  const domains = named === undefined ? transformedDomains : [String(named)];
-  for (const domain of domains) {
-    if (!transformedDomains.includes(domain)) {
-      throw new Permanent({ code: 'unknown_domain', message: `no domain is called "${domain}"` });
+  if (named !== undefined && !transformedDomains.includes(String(named))) {
+    throw new Permanent({ code: 'unknown_domain', message: `no domain is called "${named}"` });
+  }
+  const now = message.data['now'] === true;
+  if (named !== undefined) {
+    await advance(world, config, String(named), { now });
+    return;
+  }
+  // A tick is for all of them: one that is in trouble does not keep the others waiting.
+  for (const domain of transformedDomains) {
+    try {
+      await advance(world, config, domain, { now });
+    } catch (failure) {
+      const { code, message: reason } = classified(failure);
+      world.log('ERROR', 'advance_failed', { domain, code, reason });
     }
-    await advance(world, config, domain, { now: message.data['now'] === true });
   }
 };
 
@@ -100,8 +111,11 @@ async function waitingWork(
     await world.objects.list(bucket, place.recomputeUnder(domain), { limit: 100 })
   ).map((object) => object.name);
   const runs = await landedRuns(world, config, terms, ledger, markers);
+  if (ledger.abandoned !== null && world.clock.now() < abandonedUntil(ledger.abandoned))
+    return null;
   if (runs.claimable.length === 0) {
-    return recompute.length > 0 || ledger.stale > 0 ? { runs: [], recompute } : null;
+    const stale = ledger.stale > 0 && !ledger.stalled;
+    return recompute.length > 0 || stale ? { runs: [], recompute } : null;
   }
   const waited = world.clock.now() - runs.oldest;
   const due =
@@ -111,6 +125,10 @@ async function waitingWork(
     runs.full;
   return due ? { runs: runs.claimable, recompute } : null;
 }
+
+/** Every batch in a row that BigQuery refused doubles the pause, up to an hour. */
+const abandonedUntil = (trouble: { readonly count: number; readonly at: string }): number =>
+  Date.parse(trouble.at) + Math.min(60, 2 ** trouble.count) * 60_000;
 
 /** Waiting runs that have a manifest, oldest first, within what one batch takes. */
 async function landedRuns(
@@ -243,20 +261,36 @@ async function afterFailure(
   const reason = said === null ? message : `${said.value.code}: ${said.value.message}`;
   const batch = batchName(domain, flight.sequence, flight.attempt);
   world.log('ERROR', 'batch_failed', { domain, batch, reason, runs: flight.runs.length });
-  const blame = said === null ? 'environment' : 'claim';
-  const after = failed(held.ledger, flight, { reason, blame }, iso(world.clock.now()));
+  const failure = { reason, blame: blameOf(flight, state, said?.value ?? null) };
+  const now = iso(world.clock.now());
+  const after = failed(held.ledger, flight, failure, now);
   if (after.next === 'set_aside') await setAside(world, config, flight, after.run, reason);
-  if (after.next === 'waits') {
-    world.log('ERROR', 'domain_waits', { domain, batch, reason });
+  if (after.next === 'requests_dropped') {
+    await dropRequests(world, config, flight, after.requests, reason);
   }
+  if (after.next === 'waits') world.log('ERROR', 'domain_waits', { domain, batch, reason });
   const moved = await moveLedger(world, bucket, held, after.ledger);
   if (moved === null) return;
   const next = moved.ledger.in_flight;
   if (next === null) {
     await advance(world, config, domain, { now: true });
-  } else if (next.attempt <= 2 || after.next === 'halved') {
+  } else if (next.attempt <= 2 || after.next === 'halved' || after.next === 'requests_dropped') {
     await submitClaim(world, config, moved.ledger, next);
   }
+}
+
+/** Batches that ran and were ended from outside this often died of their work: memory, or time. */
+const DEATHS_OF_ITS_WORK = 2;
+
+function blameOf(
+  flight: InFlight,
+  state: BatchState,
+  said: BatchFailure | null,
+): 'claim' | 'code' | 'environment' {
+  if (said !== null) return said.merged ? 'code' : 'claim';
+  if ('ran' in state && !state.ran) return 'environment';
+  const deaths = flight.failures.filter((failure) => failure.blame === 'environment').length;
+  return deaths >= DEATHS_OF_ITS_WORK ? 'claim' : 'environment';
 }
 
 /** A run that fails alone is kept, named and alerted, and no longer stops its domain. */
@@ -269,30 +303,47 @@ async function setAside(
 ): Promise<void> {
   const of = runNamed(run.manifest);
   if (of === null) return;
-  const bucket = config.buckets.control;
-  const record: FailedRun = {
-    run: run.manifest,
-    sequence: flight.sequence,
-    reason,
-    failed_at: iso(world.clock.now()),
-  };
-  await createJson(world.objects, bucket, place.failed(of.domain, of.source, of.run), record);
+  const name = place.failed(of.domain, of.source, of.run, flight.sequence);
+  await keepFailure(world, config, name, run.manifest, flight, reason);
   await removeWaiting(world, config, [run]);
   world.log('ERROR', 'run_set_aside', { run: run.manifest, reason });
 }
 
-/** Takes claimed runs off the waiting list; gone already, or asked for anew meanwhile, is fine. */
-export async function removeWaiting(
+/** Requests of an operator with which the batch failed twice: kept beside, no longer asked for. */
+async function dropRequests(
   world: World,
   config: Config,
-  runs: readonly ClaimedRun[],
+  flight: InFlight,
+  requests: readonly string[],
+  reason: string,
 ): Promise<void> {
-  for (const { manifest, marker } of runs) {
-    const of = runNamed(manifest);
-    if (of === null) continue;
-    const name = place.waiting(of.domain, of.source, of.run);
-    await world.objects.remove(config.buckets.control, name, { ifGeneration: marker });
+  const bucket = config.buckets.control;
+  for (const request of requests) {
+    const name = `failed/${request}`;
+    await keepFailure(world, config, name, request, flight, reason);
+    const there = await world.objects.stat(bucket, request);
+    if (there !== null) {
+      await world.objects.remove(bucket, request, { ifGeneration: there.generation });
+    }
+    world.log('ERROR', 'recompute_dropped', { request, reason });
   }
+}
+
+async function keepFailure(
+  world: World,
+  config: Config,
+  name: string,
+  run: string,
+  flight: InFlight,
+  reason: string,
+): Promise<void> {
+  const record: FailedRun = {
+    run,
+    sequence: flight.sequence,
+    reason,
+    failed_at: iso(world.clock.now()),
+  };
+  await createJson(world.objects, config.buckets.control, name, record);
 }
 
 const iso = (ms: number): string => new Date(ms).toISOString();

@@ -1,9 +1,11 @@
 /**
  * Sweep, every ten minutes: whatever stopped is started again, by the same steps that the messages
- * take. Then it says what is late, rebuilds `ops` by day from the manifests, and removes litter.
+ * take. Then it says what is late, rebuilds `ops` from the manifests, and removes litter.
+ *
+ * It is always acknowledged: the next sweep comes anyway, and a step that failed says so in the log.
  */
 import { catalog } from '../schemas/rendered/catalog.ts';
-import { readCheckpoint } from './checkpoint.ts';
+import { type Checkpoint, readCheckpoint } from './checkpoint.ts';
 import type { Config } from './config.ts';
 import { classified } from './errors.ts';
 import { type Ledger, readLedger } from './ledger.ts';
@@ -17,7 +19,14 @@ import {
   runNamed,
 } from './manifest.ts';
 import type { Handler } from './message.ts';
-import { type FreshnessRow, type RunRow, rebuiltOutputs, runRow } from './ops.ts';
+import {
+  type BatchRow,
+  type FreshnessRow,
+  inFlightRow,
+  type RunRow,
+  rebuiltOutputs,
+  runRow,
+} from './ops.ts';
 import { advance, transformedDomains } from './submit.ts';
 import type { StoredObject, World } from './world.ts';
 
@@ -27,30 +36,44 @@ const DAY_MS = 24 * 60 * MINUTE_MS;
 /** A manifest that nobody loaded for this long has lost its notification. */
 const UNLOADED_MS = 5 * MINUTE_MS;
 
-/** Attempts' litter and markers without a manifest are kept this long, for people who look. */
-const LITTER_MS = 7 * DAY_MS;
+/** What a load resumed by the sweep may take; it goes on with the next sweep. */
+const LOAD_PATIENCE_MS = 90_000;
 
-/** A source without a finished window for this many of its ticks is late. */
+/** A marker without a manifest is kept this long, for an attempt that may still come. */
+const MARKER_DAYS = 7;
+
+/** Litter is removed by whole days, when the youngest part of the day is older than any attempt. */
+const LITTER_DAYS = 9;
+
+/** A source whose planned windows are unread for this many of its ticks is late. */
 const LATE_TICKS = 6;
 
+/** Batches looked back at when `ops` is rebuilt; two days hold far fewer. */
+const BATCHES_BACK = 600;
+
+/** Days of a table in which its newest event is looked for. */
+const FRESH_DAYS = 35;
+
 export const handle: Handler = async (_message, world, config) => {
-  const failures: unknown[] = [];
   const attempted = async (step: string, act: () => Promise<void>): Promise<void> => {
     try {
       await act();
     } catch (failure) {
       const { code, message } = classified(failure);
       world.log('ERROR', 'sweep_step_failed', { step, code, reason: message });
-      failures.push(failure);
     }
   };
   for (const domain of transformedDomains) {
     await attempted(`resume ${domain}`, () => resume(world, config, domain));
-    await attempted(`lateness ${domain}`, () => sayWhatIsLate(world, config, domain));
+  }
+  for (const name of Object.keys(catalog.sources)) {
+    await attempted(`source ${name}`, () => lookAfterSource(world, config, name));
+  }
+  for (const domain of transformedDomains) {
+    await attempted(`overdue ${domain}`, () => sayWhatIsOverdue(world, config, domain));
     await attempted(`litter ${domain}`, () => removeLitter(world, config, domain));
   }
   await attempted('ops', () => rebuildOps(world, config));
-  if (failures.length > 0) throw failures[0];
 };
 
 /** Loads what is transformed, follows what is in flight, claims what waits. */
@@ -59,40 +82,74 @@ async function resume(world: World, config: Config, domain: string): Promise<voi
   const unloaded = await unloadedBatch(world, config, ledger);
   if (unloaded !== null) {
     world.log('WARNING', 'load_resumed', { domain, sequence: unloaded });
-    await loadBatch(world, config, domain, unloaded);
+    const deadline = world.clock.now() + LOAD_PATIENCE_MS;
+    await loadBatch(world, config, domain, unloaded, deadline);
   }
   await advance(world, config, domain, { now: false });
 }
 
-/** A batch with a manifest and no load record, old enough that no message will bring it. */
+/** A batch with a manifest that is not loaded and closed, and old enough that no message will. */
 async function unloadedBatch(world: World, config: Config, ledger: Ledger): Promise<number | null> {
   const bucket = config.buckets.control;
   const sequence = ledger.in_flight?.sequence ?? ledger.loaded;
   if (sequence === 0) return null;
   const manifest = await world.objects.stat(bucket, place.batch(ledger.domain, sequence));
   if (manifest === null || world.clock.now() - manifest.updated < UNLOADED_MS) return null;
+  if (ledger.in_flight !== null) return sequence;
   const record = await world.objects.stat(bucket, place.load(ledger.domain, sequence));
   return record === null ? sequence : null;
 }
 
-/** Structured lines that the alerts are made of: sources, waiting runs, refused records. */
-async function sayWhatIsLate(world: World, config: Config, domain: string): Promise<void> {
+/** Asks for what a lost message left open, and says so when a source stays behind. */
+async function lookAfterSource(world: World, config: Config, name: string): Promise<void> {
+  const contract = catalog.sources[name];
+  if (contract === undefined) return;
+  const [domain = '', source = ''] = name.split('.');
   const now = world.clock.now();
-  for (const [name, contract] of Object.entries(catalog.sources)) {
-    const [of, source = ''] = name.split('.');
-    if (of !== domain) continue;
-    const held = await readCheckpoint(world, config.buckets.control, domain, source);
-    const newest = held.done[0]?.at ?? null;
-    const allowed = LATE_TICKS * tickMinutes(contract.arrives.schedule) * MINUTE_MS;
-    const behind = newest === null ? null : now - Date.parse(newest);
-    if (behind !== null && behind > allowed) {
-      world.log('ERROR', 'source_late', {
-        source: name,
-        minutes: Math.round(behind / MINUTE_MS),
-        reason: held.trouble?.message ?? 'no window was finished',
-      });
-    }
+  const held = await readCheckpoint(world, config.buckets.control, domain, source);
+  const leased = held.lease !== null && Date.parse(held.lease.until) > now;
+  const never = Object.keys(held.edges).length === 0;
+  if (!leased && (never || held.open.length > 0)) {
+    await world.queue.publish(config.pullTopic, {
+      data: Buffer.from(JSON.stringify({ source: name })),
+    });
   }
+  const behind = now - planEdge(held, now);
+  if (behind > LATE_TICKS * tickMinutes(contract.arrives.schedule) * MINUTE_MS) {
+    world.log('ERROR', 'source_late', {
+      source: name,
+      minutes: Math.round(behind / MINUTE_MS),
+      reason: held.trouble?.message ?? 'its schedule or its function is silent',
+    });
+  }
+}
+
+/**
+ * Up to when a source is read: the end of its oldest window that a schedule planned and nobody
+ * finished, else the newest edge. Windows that a person or the reconciliation asked for are extra.
+ */
+function planEdge(held: Checkpoint, now: number): number {
+  const passes = new Set(Object.keys(held.edges));
+  const waiting = held.open.filter((window) => passes.has(window.pass));
+  const edges = Object.values(held.edges).map((edge) => Date.parse(edge));
+  if (edges.length === 0) return now;
+  // Passes over old windows have old edges by nature; the newest one tells that plans are made.
+  const planned = Math.max(...edges);
+  const unread = waiting.map((window) => Date.parse(window.to));
+  return waiting.length === 0 ? planned : Math.min(planned, ...unread);
+}
+
+/** Minutes between the firings of a schedule of the kinds that contracts use. */
+export function tickMinutes(schedule: string): number {
+  const [minute = '', hour = ''] = schedule.split(/\s+/);
+  const every = /^\*\/(\d+)$/.exec(minute);
+  if (every !== null) return Number(every[1]);
+  if (minute === '*') return 1;
+  return hour === '*' ? 60 : 24 * 60;
+}
+
+async function sayWhatIsOverdue(world: World, config: Config, domain: string): Promise<void> {
+  const now = world.clock.now();
   const markers = await world.objects.list(config.buckets.control, place.waitingUnder(domain), {
     limit: 1_000,
   });
@@ -103,21 +160,15 @@ async function sayWhatIsLate(world: World, config: Config, domain: string): Prom
   }
 }
 
-/** Minutes between the firings of `*\/10 * * * *` or `7 * * * *`; a day for anything rarer. */
-export function tickMinutes(schedule: string): number {
-  const [minute = '', hour = ''] = schedule.split(/\s+/);
-  const every = /^\*\/(\d+)$/.exec(minute);
-  if (every !== null) return Number(every[1]);
-  if (minute === '*') return 1;
-  return hour === '*' ? 60 : 24 * 60;
-}
-
-/** Markers whose run never got a manifest, and parts of attempts that no manifest names. */
+/** Once a day: markers that never got a manifest, and parts that no manifest names. */
 async function removeLitter(world: World, config: Config, domain: string): Promise<void> {
-  const before = world.clock.now() - LITTER_MS;
+  const now = world.clock.now();
   const { control, bronze } = config.buckets;
+  const day = iso(now - LITTER_DAYS * DAY_MS).slice(0, 10);
+  const done = place.litter(domain, day);
+  if ((await world.objects.stat(control, done)) !== null) return;
   const markers = await world.objects.list(control, place.waitingUnder(domain), { limit: 1_000 });
-  for (const marker of markers.filter((object) => object.updated < before)) {
+  for (const marker of markers.filter((one) => one.updated < now - MARKER_DAYS * DAY_MS)) {
     const of = runNamed(marker.name);
     if (of === null) continue;
     const manifest = await world.objects.stat(control, place.run(of.domain, of.source, of.run));
@@ -125,14 +176,14 @@ async function removeLitter(world: World, config: Config, domain: string): Promi
       await world.objects.remove(control, marker.name, { ifGeneration: marker.generation });
     }
   }
-  // The day that became old enough today; a sweep that misses it leaves it to a person's lifecycle rule.
-  const day = iso(before).slice(0, 10);
-  for (const name of Object.keys(catalog.sources)) {
-    const [of, source = ''] = name.split('.');
-    if (of !== domain) continue;
-    const prefix = `${domain}/${source}/dt=${day}/`;
-    await removeUnnamed(world, config, domain, source, await world.objects.list(bronze, prefix));
+  for (const source of sourcesOf(domain)) {
+    const parts = await world.objects.list(bronze, `${domain}/${source}/dt=${day}/`);
+    await removeUnnamed(world, config, domain, source, parts);
   }
+  await world.objects.write(control, done, Buffer.from('{}'), {
+    ifGeneration: '0',
+    contentType: 'application/json',
+  });
 }
 
 async function removeUnnamed(
@@ -144,73 +195,128 @@ async function removeUnnamed(
 ): Promise<void> {
   const kept = new Map<string, string | null>();
   for (const part of parts) {
-    const named = /\/run=([^/]+)\/attempt=([^/]+)\//.exec(part.name);
+    const named = landedPart(part.name);
     if (named === null) continue;
-    const [, run = '', attempt = ''] = named;
-    if (!kept.has(run)) {
-      const name = place.run(domain, source, run);
+    if (!kept.has(named.run)) {
+      const name = place.run(domain, source, named.run);
       const found = await readJson<RunManifest>(world.objects, config.buckets.control, name);
-      kept.set(run, found?.value.attempt ?? null);
+      kept.set(named.run, found?.value.attempt ?? null);
     }
-    if (kept.get(run) === attempt) continue;
+    if (kept.get(named.run) === named.attempt) continue;
     await world.objects.remove(part.bucket, part.name, { ifGeneration: part.generation });
     world.log('INFO', 'litter_removed', { part: part.name });
   }
 }
 
-/** Writes freshness, and once an hour the runs of today and yesterday, from the manifests. */
-async function rebuildOps(world: World, config: Config): Promise<void> {
-  const now = world.clock.now();
-  const hourly = new Date(now).getUTCMinutes() < 10;
-  const days = hourly ? [iso(now - DAY_MS).slice(0, 10), iso(now).slice(0, 10)] : [];
-  const runs = hourly ? await runsOf(world, config, new Set(days)) : [];
-  const fresh = await freshnessOf(world, now);
-  const sequence = Math.floor(now / 1000);
-  const of = { sequence, days, runs, freshness: fresh };
-  await replaceRows(world, { domain: 'ops', sequence }, await rebuiltOutputs(world, config, of));
+/** The run and the attempt that a part of bronze lies under. */
+function landedPart(name: string): { readonly run: string; readonly attempt: string } | null {
+  const parts = /\/run=([^/]+)\/attempt=([^/]+)\//.exec(name);
+  return parts === null ? null : { run: parts[1] as string, attempt: parts[2] as string };
 }
 
-async function runsOf(
+const sourcesOf = (domain: string): readonly string[] =>
+  Object.keys(catalog.sources)
+    .filter((name) => name.startsWith(`${domain}.`))
+    .map((name) => name.slice(domain.length + 1));
+
+/** Writes freshness, and once an hour what is landed and not loaded, from the manifests. */
+async function rebuildOps(world: World, config: Config): Promise<void> {
+  const now = world.clock.now();
+  const deadline = now + LOAD_PATIENCE_MS;
+  const sequence = Math.floor(now / 1000);
+  const before = await loadedSequences(world, config);
+  const hourly = new Date(now).getUTCMinutes() < 10;
+  const open = hourly ? await openWork(world, config) : { days: [], runs: [], batches: [] };
+  const freshness = await freshnessOf(world, before, now);
+  // A batch that was loaded meanwhile has written its runs; what was read before must not undo it.
+  const still = (await loadedSequences(world, config)).join() === before.join();
+  const of = still ? open : { days: [], runs: [], batches: [] };
+  const outputs = await rebuiltOutputs(world, config, { sequence, ...of, freshness });
+  await replaceRows(world, { domain: 'ops', sequence }, outputs, deadline);
+}
+
+async function loadedSequences(world: World, config: Config): Promise<readonly string[]> {
+  const sequences: string[] = [];
+  for (const domain of transformedDomains) {
+    const { ledger } = await readLedger(world, config.buckets.control, domain);
+    sequences.push(`${domain}:${ledger.loaded}`);
+  }
+  return sequences;
+}
+
+/** Runs of today and yesterday that are not loaded, runs set aside, batches in flight. */
+async function openWork(
   world: World,
   config: Config,
-  days: ReadonlySet<string>,
-): Promise<readonly RunRow[]> {
+): Promise<{
+  readonly days: readonly string[];
+  readonly runs: readonly RunRow[];
+  readonly batches: readonly BatchRow[];
+}> {
   const bucket = config.buckets.control;
-  const since = world.clock.now() - 2 * DAY_MS;
-  const rows: RunRow[] = [];
+  const now = world.clock.now();
+  const days = new Set([iso(now - DAY_MS).slice(0, 10), iso(now).slice(0, 10)]);
+  const runs: RunRow[] = [];
+  const batches: BatchRow[] = [];
   for (const domain of transformedDomains) {
-    const batches = await recent<BatchManifest>(world, bucket, `batches/${domain}/`, since);
-    const batchOf = new Map(batches.flatMap((batch) => batch.runs.map((run) => [run, batch])));
-    const failures = await recent<FailedRun>(world, bucket, `failed/${domain}/`, since);
-    const failureOf = new Map(failures.map((failure) => [failure.run, failure]));
     const { ledger } = await readLedger(world, bucket, domain);
-    for (const manifest of await recent<RunManifest>(world, bucket, `runs/${domain}/`, since)) {
-      if (!days.has(manifest.finished_at.slice(0, 10))) continue;
-      const name = place.run(domain, manifest.source, manifest.run);
+    if (ledger.in_flight !== null) batches.push(inFlightRow(domain, ledger.in_flight));
+    const from = place.batch(domain, Math.max(0, ledger.sequence - BATCHES_BACK));
+    const transformed = await recent<BatchManifest>(world, bucket, `batches/${domain}/`, from);
+    const batchOf = new Map(transformed.flatMap((batch) => batch.runs.map((run) => [run, batch])));
+    const failures = await recent<FailedRun>(world, bucket, `failed/${domain}/`);
+    const failureOf = new Map(failures.map((failure) => [failure.run, failure]));
+    const names = new Set([
+      ...failureOf.keys(),
+      ...(await landedOn(world, config, domain, [...days])),
+    ]);
+    for (const name of [...names].sort()) {
+      const found = await readJson<RunManifest>(world.objects, bucket, name);
+      if (found === null) continue;
+      const manifest = found.value;
       const batch = batchOf.get(name);
+      if (batch !== undefined && batch.sequence <= ledger.loaded) continue;
       const failure = failureOf.get(name);
-      if (batch !== undefined) {
-        const state = batch.sequence <= ledger.loaded ? 'loaded' : 'transformed';
-        rows.push(runRow(manifest, { state, batch }));
-      } else if (failure !== undefined) {
-        rows.push(runRow(manifest, { state: 'failed', failure }));
-      } else {
-        rows.push(runRow(manifest, { state: 'landed' }));
+      days.add(manifest.finished_at.slice(0, 10));
+      if (batch !== undefined) runs.push(runRow(manifest, { state: 'transformed', batch }));
+      else if (failure !== undefined) runs.push(runRow(manifest, { state: 'failed', failure }));
+      else runs.push(runRow(manifest, { state: 'landed' }));
+    }
+  }
+  return { days: [...days].sort(), runs, batches };
+}
+
+/** Names of the manifests of runs with parts of these days; the work is a day's, never history's. */
+async function landedOn(
+  world: World,
+  config: Config,
+  domain: string,
+  days: readonly string[],
+): Promise<readonly string[]> {
+  const names = new Set<string>();
+  for (const source of sourcesOf(domain)) {
+    for (const day of days) {
+      const prefix = `${domain}/${source}/dt=${day}/`;
+      for (const part of await world.objects.list(config.buckets.bronze, prefix)) {
+        const named = landedPart(part.name);
+        if (named !== null) names.add(place.run(domain, source, named.run));
       }
     }
   }
-  return rows;
+  return [...names];
 }
 
-/** Control objects under a prefix written since an instant. */
+/** Control objects under a prefix that were written in the last two days. */
 async function recent<T>(
   world: World,
   bucket: string,
   prefix: string,
-  since: number,
+  startAt?: string,
 ): Promise<readonly T[]> {
+  const since = world.clock.now() - 2 * DAY_MS;
+  const options = startAt === undefined ? {} : { startAt };
   const values: T[] = [];
-  for (const object of await world.objects.list(bucket, prefix)) {
+  for (const object of await world.objects.list(bucket, prefix, options)) {
     if (object.updated < since) continue;
     const found = await readJson<T>(world.objects, bucket, object.name);
     if (found !== null) values.push(found.value);
@@ -219,16 +325,21 @@ async function recent<T>(
 }
 
 /** One look at every dated table: its newest event and how far that lies back. */
-async function freshnessOf(world: World, now: number): Promise<readonly FreshnessRow[]> {
+async function freshnessOf(
+  world: World,
+  loaded: readonly string[],
+  now: number,
+): Promise<readonly FreshnessRow[]> {
+  const sequences = new Map(loaded.map((text) => text.split(':') as [string, string]));
   const rows: FreshnessRow[] = [];
   for (const [table, contract] of Object.entries(catalog.tables)) {
     const { partition } = contract;
-    if (partition === undefined || table.startsWith('ops.')) continue;
+    const domain = table.split('.')[0] ?? '';
+    if (partition === undefined || domain === 'ops') continue;
     const at = partition.replace(/_date$/, '_at');
     const column = contract.columns[at]?.type === 'TIMESTAMP' ? at : partition;
     const [found] = await world.warehouse.rows(
-      `SELECT CAST(MAX(${column}) AS STRING) AS newest, COUNT(*) AS row_count FROM \`${table}\` WHERE ${partition} >= @since`,
-      { since: iso(now - 400 * DAY_MS).slice(0, 10) },
+      `SELECT CAST(MAX(${column}) AS STRING) AS newest FROM \`${table}\` WHERE ${partition} >= DATE '${iso(now - FRESH_DAYS * DAY_MS).slice(0, 10)}'`,
     );
     const newest = instant(found?.['newest']);
     rows.push({
@@ -237,9 +348,7 @@ async function freshnessOf(world: World, now: number): Promise<readonly Freshnes
       newest_event_at: newest === null ? null : iso(newest),
       lag_seconds: newest === null ? null : Math.round((now - newest) / 1000),
       checked_at: iso(now),
-      rows: Number(found?.['row_count'] ?? 0),
-      loaded_sequence: null,
-      loaded_at: null,
+      loaded_sequence: Number(sequences.get(domain) ?? 0),
     });
   }
   return rows;
@@ -248,9 +357,8 @@ async function freshnessOf(world: World, now: number): Promise<readonly Freshnes
 /** `2026-11-21` or `2026-11-21 13:00:00.123+00` -> epoch milliseconds. */
 function instant(text: unknown): number | null {
   if (typeof text !== 'string') return null;
-  const parsed = Date.parse(
-    text.includes(':') ? text.replace(' ', 'T').replace(/\+00$/, 'Z') : text,
-  );
+  const clock = text.replace(' ', 'T').replace(/\+00(:?00)?$/, 'Z');
+  const parsed = Date.parse(text.includes(':') ? clock : text);
   return Number.isNaN(parsed) ? null : parsed;
 }
 

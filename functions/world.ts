@@ -59,7 +59,12 @@ export interface Queue {
 export type BatchState =
   | { readonly state: 'missing' }
   | { readonly state: 'pending' | 'running' | 'succeeded' }
-  | { readonly state: 'failed' | 'cancelled'; readonly message: string };
+  | {
+      readonly state: 'failed' | 'cancelled';
+      readonly message: string;
+      /** Whether it ever ran: a batch that only waited for machines says nothing about its work. */
+      readonly ran: boolean;
+    };
 
 /** Dataproc Serverless. The same id never makes two batches. */
 export interface Batches {

@@ -116,13 +116,14 @@ function failure(about: string, error: unknown): Transient | Permanent {
 
 function stateOf(batch: protos.google.cloud.dataproc.v1.IBatch): BatchState {
   const message = batch.stateMessage || 'no reason given';
+  const ran = (batch.stateHistory ?? []).some(({ state }) => state === 'RUNNING');
   switch (batch.state) {
     case 'SUCCEEDED':
       return { state: 'succeeded' };
     case 'FAILED':
-      return { state: 'failed', message };
+      return { state: 'failed', message, ran };
     case 'CANCELLED':
-      return { state: 'cancelled', message };
+      return { state: 'cancelled', message, ran };
     case 'RUNNING':
     case 'CANCELLING':
       return { state: 'running' };

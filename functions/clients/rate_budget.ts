@@ -109,7 +109,7 @@ export function hubspotBudget(
       }
       // Everybody pauses, not only the request that was refused: a storm ends by silence.
       refusals += 1;
-      slackMs = Math.min(MOST_SLACK_MS, slackMs + 50);
+      slackMs = Math.min(MOST_SLACK_MS, slackMs + 25);
       const said = retryAfterMs(headers, now);
       const ours =
         Math.min(intervalMs, 250 * 2 ** Math.min(refusals, 10)) * (0.5 + random.next() / 2);

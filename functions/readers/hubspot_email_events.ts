@@ -16,15 +16,19 @@ const PAGE_EVENTS = 1_000;
 /** Windows that a person or an outage leaves are cut this long; density is dealt with inside. */
 const LONGEST_WINDOW_MS = 7 * DAY_MS;
 
-/** Spans of one window that are read at once. With three windows in parallel and answers after half
- * a second, 18 requests are under way: twice what a limit of 19 a second can use. */
-const SPANS = 6;
+/** Spans of one window that are read at once: with answers after half a second a limit of 19
+ * requests a second needs ten of them, and the last window of a run has to make do alone. */
+const SPANS = 12;
 
-/** Pages per span and round: what is read again at most after a crash is one round. */
-const PAGES_PER_SPAN = 8;
+/** Pages per span and round. Each span ends with a page that is not full; after a crash at most one
+ * round is read again. */
+const PAGES_PER_SPAN = 16;
+
+/** A span is shared only if it is likely to hold this many pages more. */
+const WORTH_SHARING = 4;
 
 /** Fetched pages that wait to be landed; more would only take memory. */
-const WAITING_PAGES = 6;
+const WAITING_PAGES = 4;
 
 /** Restarts, repeated or empty pages in a row, without progress, until the window is given back. */
 const PATIENCE = 10;
@@ -32,7 +36,7 @@ const PATIENCE = 10;
 type Context = ReadContext<HubspotEmailEventsArrival>;
 
 export const hubspotEmailEvents: Reader<HubspotEmailEventsArrival> = {
-  parallel: 3,
+  parallel: 2,
 
   plan(checkpoint, now, arrival) {
     const edges: Record<string, string> = {};
@@ -258,7 +262,7 @@ function nextSpan(spans: Span[]): Span | null {
   const left = (span: Span): number =>
     span.done || span.pageMs === null ? 0 : (span.to - span.from) / span.pageMs;
   const [longest] = [...spans].sort((a, b) => left(b) - left(a));
-  if (longest === undefined || left(longest) < 3 || longest.to - longest.from < 2) return null;
+  if (longest === undefined || left(longest) < WORTH_SHARING || longest.to - longest.from < 2) return null;
   const middle = Math.floor((longest.from + longest.to) / 2);
   const half = { ...spanOf(longest.from, middle), taken: true };
   longest.from = middle;

@@ -12,12 +12,11 @@ export const freshness = defineTable({
     table: { type: 'STRING', required: true, about: 'Full name of the table' },
     newest_event_at: {
       type: 'TIMESTAMP',
-      about: 'Newest event it holds; of a table with days only, the begin of the newest day',
+      about:
+        'Newest event of its last 35 days; of a table with days only, the begin of the newest day',
     },
     lag_seconds: { type: 'INT64', about: 'checked_at minus newest_event_at' },
     checked_at: { type: 'TIMESTAMP', required: true, about: 'When it was looked at' },
-    rows: { type: 'INT64', about: 'Rows in the table' },
     loaded_sequence: { type: 'INT64', about: 'Last batch of its domain that was loaded' },
-    loaded_at: { type: 'TIMESTAMP', about: 'When that batch was loaded' },
   },
 });

@@ -1,5 +1,12 @@
 import { describe, expect, it } from 'vitest';
-import { claimed, emptyLedger, failed, type InFlight, loaded } from '../../../functions/ledger.ts';
+import {
+  abandoned,
+  claimed,
+  emptyLedger,
+  failed,
+  type InFlight,
+  loaded,
+} from '../../../functions/ledger.ts';
 
 const now = '2026-11-21T12:00:00.000Z';
 const runs = ['a', 'b', 'c', 'd'].map((name) => ({
@@ -37,7 +44,7 @@ describe('the ledger', () => {
   it('sets a run aside that fails alone, and waits for a person when that goes on', () => {
     const alone = claim(runs.slice(0, 1));
     const twice = { ...alone, in_flight: { ...(alone.in_flight as InFlight), attempt: 2 } };
-    const flight = { ...twice.in_flight, failures: [{ attempt: 1, reason: 'boom' }] };
+    const flight = { ...twice.in_flight, failures: [{ attempt: 1, ...own }] };
     const after = failed(twice, flight, own, now);
     expect(after).toMatchObject({ next: 'set_aside', run: runs[0] });
     expect(after.ledger).toMatchObject({ in_flight: null, set_aside: 1 });
@@ -53,6 +60,38 @@ describe('the ledger', () => {
       ledger = after.ledger;
     }
     expect(ledger.in_flight).toMatchObject({ attempt: 7, runs });
+  });
+
+  it("drops an operator's requests before it blames a run", () => {
+    const ledger = claimed(emptyLedger('d'), { runs, recompute: ['recompute/d/t/1.json'] }, now);
+    const again = failed(ledger, ledger.in_flight as InFlight, own, now).ledger;
+    const after = failed(again, again.in_flight as InFlight, own, now);
+    expect(after).toMatchObject({ next: 'requests_dropped', requests: ['recompute/d/t/1.json'] });
+    expect(after.ledger.in_flight).toMatchObject({ attempt: 3, runs, recompute: [] });
+  });
+
+  it('does not leave runs out when their work is already in silver', () => {
+    const ledger = claim();
+    const code = { reason: 'gold', blame: 'code' } as const;
+    const again = failed(ledger, ledger.in_flight as InFlight, code, now).ledger;
+    const after = failed(again, again.in_flight as InFlight, code, now);
+    expect(after.next).toBe('waits');
+    expect(after.ledger.in_flight).toMatchObject({ attempt: 3, runs });
+  });
+
+  it('gives the claim of a batch that BigQuery refuses back, and remembers how often', () => {
+    const ledger = claim();
+    const once = abandoned(ledger, 1, now);
+    expect(once).toMatchObject({ in_flight: null, abandoned: { count: 1 }, base: {} });
+    expect(abandoned(once ?? ledger, 1, now)).toBeNull();
+  });
+
+  it('knows when stale partitions do not get fewer', () => {
+    const stale = { ...emptyLedger('d'), stale: 5 };
+    const ledger = claimed(stale, { runs: [], recompute: [] }, now);
+    const after = (left: number) =>
+      loaded(ledger, { sequence: 1, versions: {}, stale_left: left }).stalled;
+    expect([after(5), after(4), after(0)]).toEqual([true, false, false]);
   });
 
   it('does not go back when an older load is reported late', () => {
