@@ -82,7 +82,10 @@ const AGGREGATES: ReadonlyMap<string, Shape> = new Map(
     COUNTIF: {
       least: 1,
       most: 1,
-      build: (a, f) => ({ sql: f.over(`count_if(${a.sql(0, 'BOOL')})`), type: 'INT64' }),
+      build: (a, f) => ({
+        sql: f.over(`count(CASE WHEN ${a.sql(0, 'BOOL')} THEN 1 END)`),
+        type: 'INT64',
+      }),
     },
     SUM: {
       least: 1,

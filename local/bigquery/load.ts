@@ -53,13 +53,11 @@ async function parquet(
       `DESCRIBE SELECT * FROM read_parquet(${textLiteral(path)}, hive_partitioning = false)`,
     );
     shapes.push(
-      described
-        .getRowsJS()
-        .map((row) => ({
-          name: row[0] as string,
-          type: row[1] as string,
-          uri: uriOf(staging, path),
-        })),
+      described.getRowsJS().map((row) => ({
+        name: row[0] as string,
+        type: row[1] as string,
+        uri: uriOf(staging, path),
+      })),
     );
   }
   const own = fields ?? (shapes.at(-1) ?? []).map(({ name, type }) => inferred(name, type));

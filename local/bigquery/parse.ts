@@ -194,6 +194,7 @@ class Parser {
   }
 
   path(): string[] {
+    if (this.token.kind === 'word' && RESERVED.has(this.token.key)) throw this.unexpected();
     const parts = this.tablePart();
     while (this.takes('.')) parts.push(...this.tablePart());
     return parts;

@@ -602,13 +602,11 @@ class Service {
         (job) => this.jobResource(job) as { status: { state: string; errorResult?: ErrorProto } },
       )
       .filter(({ status }) => states.length === 0 || states.includes(status.state.toLowerCase()));
-    const page = wanted
-      .slice(start, start + limit)
-      .map((job) => ({
-        ...job,
-        state: job.status.state,
-        ...(job.status.errorResult && { errorResult: job.status.errorResult }),
-      }));
+    const page = wanted.slice(start, start + limit).map((job) => ({
+      ...job,
+      state: job.status.state,
+      ...(job.status.errorResult && { errorResult: job.status.errorResult }),
+    }));
     return {
       kind: 'bigquery#jobList',
       jobs: page,

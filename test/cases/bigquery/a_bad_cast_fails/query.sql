@@ -1,0 +1,1 @@
+SELECT CAST('1.5' AS INT64) AS x

@@ -1,0 +1,1 @@
+SELECT campaign_nam FROM email.dim_campaign

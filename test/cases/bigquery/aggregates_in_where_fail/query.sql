@@ -1,0 +1,1 @@
+SELECT 1 AS x FROM UNNEST([1]) AS a WHERE SUM(a) > 1

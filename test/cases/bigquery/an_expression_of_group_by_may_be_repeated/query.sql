@@ -1,0 +1,1 @@
+SELECT EXTRACT(YEAR FROM sent_date) * 100 + EXTRACT(MONTH FROM sent_date) AS ym, COUNT(*) AS n FROM email.email_send WHERE sent_date >= "2026-01-01" GROUP BY EXTRACT(YEAR FROM sent_date), EXTRACT(MONTH FROM sent_date) ORDER BY ym

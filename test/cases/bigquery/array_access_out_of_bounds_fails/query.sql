@@ -1,0 +1,1 @@
+SELECT [1, 2][OFFSET(2)] AS x

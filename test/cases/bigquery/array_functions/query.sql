@@ -1,0 +1,1 @@
+SELECT ARRAY_CONCAT([1], [2, 3]) AS c, ARRAY_REVERSE([1, 2, 3]) AS r, ARRAY_TO_STRING(['a', NULL, 'b'], '-') AS s, ARRAY_TO_STRING(['a', NULL], '-', '?') AS n, GENERATE_ARRAY(1, 7, 3) AS g, ARRAY(SELECT x * 10 FROM UNNEST([3, 1, 2]) AS x ORDER BY x DESC) AS q, SPLIT('a,b', ',') AS p

@@ -1,0 +1,1 @@
+WITH sends AS (SELECT * FROM email.email_send WHERE sent_date >= "2026-01-01"), per AS (SELECT user_id, COUNT(*) AS n FROM sends GROUP BY user_id) SELECT (SELECT COUNT(*) FROM per) AS users, (SELECT MAX(n) FROM per) AS most, EXISTS(SELECT 1 FROM sends WHERE opens > 4) AS any5

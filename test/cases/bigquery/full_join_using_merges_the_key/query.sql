@@ -1,0 +1,1 @@
+SELECT campaign_id, COUNT(s.send_id) AS sends FROM (SELECT * FROM email.email_send WHERE sent_date >= "2026-01-01") AS s FULL JOIN email.dim_campaign USING (campaign_id) GROUP BY campaign_id ORDER BY campaign_id

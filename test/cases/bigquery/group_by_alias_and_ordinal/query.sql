@@ -1,0 +1,1 @@
+SELECT DATE_TRUNC(sent_date, MONTH) AS month, campaign_id, COUNT(*) AS sends, SAFE_DIVIDE(COUNTIF(opens > 0), COUNT(*)) AS open_rate FROM email.email_send WHERE sent_date >= "2026-01-01" GROUP BY month, 2 HAVING sends > 0 ORDER BY month, sends DESC, campaign_id

@@ -1,0 +1,1 @@
+SELECT TO_HEX(MD5('abc')) AS m, TO_HEX(SHA256('')) AS s

@@ -1,0 +1,1 @@
+SELECT event_key, JSON_VALUE(props, '$.page') AS page, JSON_VALUE(props, '$.n') AS n, JSON_VALUE(props, '$.deep') AS deep, JSON_QUERY(props, '$.deep.k') AS k, JSON_VALUE(props, '$.deep.k[1]') AS k1, JSON_EXTRACT_SCALAR(props, '$.page') AS old FROM website.events ORDER BY event_key LIMIT 5

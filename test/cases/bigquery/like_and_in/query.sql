@@ -1,0 +1,1 @@
+SELECT 'a_c' LIKE 'a\\_c' AS a, 'abc' LIKE 'a\\_c' AS b, 'abc' LIKE 'a_c' AS c, 'b' IN ('a', 'b') AS d, 3 NOT IN (1, 2) AS e, NULL IN (1) AS f, 2 IN UNNEST([1, 2]) AS g, 1 BETWEEN 1 AND 2 AS h, (1, 'a') IN ((1, 'a'), (2, 'b')) AS i, NULL IS NOT DISTINCT FROM NULL AS j

@@ -1,0 +1,1 @@
+SELECT MOD(5, 0) AS x

@@ -1,0 +1,1 @@
+CREATE TABLE email.x (a INT64)

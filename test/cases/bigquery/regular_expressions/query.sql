@@ -1,0 +1,1 @@
+SELECT REGEXP_CONTAINS('foo bar', r'\bbar$') AS a, REGEXP_EXTRACT('user@example.com', r'@(.+)$') AS b, REGEXP_EXTRACT('abc', r'\d+') AS c, REGEXP_REPLACE('a1b22', r'[0-9]+', '#') AS d, REGEXP_EXTRACT_ALL('a1b22', r'\d+') AS e, REGEXP_EXTRACT('abc', r'^a') AS f

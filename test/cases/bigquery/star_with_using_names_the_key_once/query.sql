@@ -1,0 +1,1 @@
+SELECT * EXCEPT (b) REPLACE (a * 10 AS a) FROM (SELECT 1 AS k, 2 AS a, 0 AS b) JOIN (SELECT 1 AS k, 3 AS c) USING (k)

@@ -1,0 +1,1 @@
+SELECT (SELECT COUNT(*) FROM `local-project.email.dim_campaign`) AS a, (SELECT COUNT(*) FROM `local-project`.email.dim_campaign) AS b, (SELECT COUNT(*) FROM local-project.email.dim_campaign) AS c, (SELECT COUNT(*) FROM `email.dim_campaign`) AS d, (SELECT COUNT(*) FROM `email`.`dim_campaign`) AS e

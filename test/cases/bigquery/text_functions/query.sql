@@ -1,0 +1,1 @@
+SELECT SUBSTR('abcdef', 2, 3) AS a, SUBSTR('abc', -2) AS b, SUBSTR('abc', 0, 2) AS c, LENGTH('né🌞') AS d, BYTE_LENGTH('né🌞') AS e, TRIM('  x\n') AS f, TRIM('xxaxx', 'x') AS g, LPAD('7', 3, '0') AS h, STRPOS('hello', 'l') AS i, REPLACE('aaa', '', 'b') AS j, LEFT('abc', 2) AS k, RIGHT('abc', 2) AS l, REVERSE('abc') AS m, STARTS_WITH('abc', 'ab') AS n, UPPER('é') AS o

@@ -1,0 +1,1 @@
+SELECT DATE(t, 'Europe/Berlin') AS d, EXTRACT(HOUR FROM t AT TIME ZONE 'America/New_York') AS h, TIMESTAMP_TRUNC(t, DAY, 'Europe/Berlin') AS day, FORMAT_TIMESTAMP('%F %T', t, 'Asia/Kolkata') AS f, TIMESTAMP(DATE '2026-07-01', 'Europe/Berlin') AS midnight FROM (SELECT TIMESTAMP '2026-01-01 23:30:00+00' AS t)

@@ -1,0 +1,1 @@
+SELECT sent_date, CAST(sent_at AS STRING) AS moment, DATE(sent_at) = sent_date AS same_day, TIMESTAMP_DIFF(delivered_at, sent_at, SECOND) AS seconds FROM email.email_send WHERE sent_date >= "2026-01-01" ORDER BY sent_at

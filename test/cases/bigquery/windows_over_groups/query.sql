@@ -1,0 +1,1 @@
+SELECT campaign_id, COUNT(*) AS n, SUM(COUNT(*)) OVER () AS total, RANK() OVER (ORDER BY SUM(opens) DESC) AS best FROM email.email_send WHERE sent_date >= "2026-01-01" GROUP BY campaign_id ORDER BY best
