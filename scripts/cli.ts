@@ -12,7 +12,14 @@ interface Entry {
 
 /** In the order of the help page: run it, look into it, correct it, work on it. */
 export const commands: Readonly<Record<string, Entry>> = {
+  local: { about: 'start the local cloud and stay', load: () => import('./local.ts') },
   render: { about: 'contracts to files', load: () => import('./render.ts') },
+  synth: { about: 'infrastructure to cdktf.out', load: () => import('./synth.ts') },
+  deploy: { about: 'build on Google Cloud', load: () => import('./deploy.ts') },
+  'new-source': {
+    about: 'write a new contract with its fixtures',
+    load: () => import('./new_source.ts'),
+  },
   setup: {
     about: 'install Python packages and Spark jars now, not with the first use',
     load: () => import('./setup.ts'),

@@ -1,0 +1,100 @@
+/** The REST face of the small services: Secret Manager, Cloud Scheduler, and the cloud's own state. */
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { type Schedule, type Scheduler, WrongSchedule } from './scheduler.ts';
+import type { Secrets } from './secrets.ts';
+
+export interface PlatformOptions {
+  readonly project: string;
+  readonly region: string;
+  readonly secrets: Secrets;
+  readonly scheduler: Scheduler;
+  /** What `GET /` tells. */
+  readonly about: Readonly<Record<string, unknown>>;
+}
+
+export interface Platform {
+  readonly url: string;
+  close(): Promise<void>;
+}
+
+export async function startPlatform(options: PlatformOptions): Promise<Platform> {
+  const server = createServer((request, response) => {
+    answer(request, options)
+      .then((body) => send(response, 200, body))
+      .catch((error: unknown) => {
+        const status = error instanceof Absent || error instanceof WrongSchedule ? 404 : 500;
+        const message = error instanceof Error ? error.message : String(error);
+        send(response, status, { error: { code: status, message } });
+      });
+  });
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(0, '127.0.0.1', resolve);
+  });
+  return {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    close: () =>
+      new Promise((resolve) => {
+        server.close(() => resolve());
+        server.closeAllConnections();
+      }),
+  };
+}
+
+class Absent extends Error {
+  override readonly name = 'Absent';
+}
+
+function send(response: ServerResponse, status: number, body: unknown): void {
+  response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body));
+}
+
+async function answer(request: IncomingMessage, options: PlatformOptions): Promise<unknown> {
+  const { project, region, secrets, scheduler } = options;
+  const parts: Buffer[] = [];
+  for await (const part of request) parts.push(part as Buffer);
+  const { pathname } = new URL(request.url ?? '/', 'http://platform');
+  const call = `${request.method} ${decodeURIComponent(pathname)}`;
+  if (call === 'GET /') return options.about;
+
+  const access = /^GET \/v1\/projects\/([^/]+)\/secrets\/([^/]+)\/versions\/latest:access$/.exec(
+    call,
+  );
+  if (access !== null) {
+    const [, ofProject, name = ''] = access;
+    const latest = ofProject === project ? secrets.latest(name) : null;
+    if (latest === null)
+      throw new Absent(`Secret [projects/${ofProject}/secrets/${name}] not found`);
+    return {
+      name: `projects/${project}/secrets/${name}/versions/${latest.version}`,
+      payload: {
+        data: Buffer.from(latest.value).toString('base64'),
+      },
+    };
+  }
+
+  const jobs = `/v1/projects/${project}/locations/${region}/jobs`;
+  if (call === `GET ${jobs}`) {
+    return { jobs: scheduler.schedules.map((schedule) => shown(jobs, schedule)) };
+  }
+  if (call.startsWith(`POST ${jobs}/`) && call.endsWith(':run')) {
+    const name = call.slice(`POST ${jobs}/`.length, -':run'.length);
+    await scheduler.run(name);
+    const schedule = scheduler.schedules.find((each) => each.name === name);
+    return schedule === undefined ? {} : shown(jobs, schedule);
+  }
+  throw new Absent(`${call}: not supported locally`);
+}
+
+const shown = (jobs: string, schedule: Schedule): object => ({
+  name: `${jobs.slice('/v1/'.length)}/${schedule.name}`,
+  schedule: schedule.cron,
+  timeZone: 'Etc/UTC',
+  state: schedule.paused ? 'PAUSED' : 'ENABLED',
+  pubsubTarget: {
+    topicName: schedule.topic,
+    data: schedule.data,
+    attributes: schedule.attributes,
+  },
+});

@@ -1,0 +1,132 @@
+/** Starts the local cloud and stays. */
+import { rmSync, writeFileSync } from 'node:fs';
+import { mkdir } from 'node:fs/promises';
+import { join, relative, resolve } from 'node:path';
+import type { Command } from 'commander';
+import { CannotStart, type Cloud, type CloudOptions, startCloud } from '../local/cloud.ts';
+import { WrongSchedule } from '../local/scheduler.ts';
+import { Unknown } from '../local/stack.ts';
+import { Failure } from './failure.ts';
+import { localFolder, root, toolsFolder } from './place.ts';
+import { duration, say, step } from './progress.ts';
+import { ensureSpark } from './setup.ts';
+import { synth } from './synth.ts';
+
+/** Where other commands look for the running cloud, whatever folder its state lies in. */
+export const endpointsFile = join(localFolder, 'endpoints.json');
+
+/** Builds, synthesises and starts the local cloud, and tells other commands where it is. */
+export async function openCloud(
+  options: Omit<CloudOptions, 'stack' | 'spark' | 'environment'>,
+): Promise<Cloud> {
+  // Local clients must not look for a metadata server that only Google's machines have.
+  process.env['METADATA_SERVER_DETECTION'] = 'none';
+  const spark = await ensureSpark();
+  const files = await step('building functions and stack', () =>
+    synth({ environments: ['local'] }),
+  );
+  const stack = files['local'];
+  if (stack === undefined) throw new Failure('infra/environments has no environment "local"');
+  const cloud = await step('starting the local cloud', () =>
+    startCloud({ ...options, stack, spark, environment: process.env }),
+  ).catch((error: unknown) => {
+    const known =
+      error instanceof CannotStart || error instanceof Unknown || error instanceof WrongSchedule;
+    throw known ? new Failure(error.message, { cause: error }) : error;
+  });
+  // The launcher changes no packages under a running cloud.
+  const running = join(toolsFolder, 'clouds', String(process.pid));
+  await mkdir(join(toolsFolder, 'clouds'), { recursive: true });
+  await mkdir(localFolder, { recursive: true });
+  writeFileSync(running, `${cloud.endpoints.data}\n`);
+  writeFileSync(endpointsFile, `${JSON.stringify(cloud.endpoints, null, 2)}\n`);
+  return {
+    ...cloud,
+    close: async () => {
+      await cloud.close();
+      rmSync(running, { force: true });
+      rmSync(endpointsFile, { force: true });
+    },
+  };
+}
+
+/** Resolves when somebody wants the program to end. */
+export const interrupted = (): Promise<NodeJS.Signals> =>
+  new Promise((resolve) => {
+    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, resolve);
+  });
+
+/** Says where everything is, then stays until it is interrupted; stops in order. */
+export async function stay(cloud: Cloud): Promise<void> {
+  const until = interrupted();
+  const { data, pid: _, buckets: __, functions, ...shown } = cloud.endpoints;
+  for (const [name, value] of Object.entries({ ...shown, ...functions })) {
+    process.stdout.write(`${name.padEnd(20)} ${value}\n`);
+  }
+  process.stdout.write(`${'state'.padEnd(20)} ${relative(root, data) || data}\n`);
+  process.stdout.write('ready\n');
+  await until;
+  // A second Ctrl-C does not wait: everything is on disk at any time.
+  const impatient = interrupted().then(() => process.exit(130));
+  say('stopping');
+  const begun = Date.now();
+  await Promise.race([cloud.close(), impatient]);
+  say(`stopped in ${duration(Date.now() - begun)}; the next start goes on from here`);
+}
+
+interface LocalOptions {
+  readonly data?: string;
+  readonly fresh: boolean;
+  readonly hubspotUrl?: string;
+  readonly hubspotEvents?: string;
+  readonly hubspotObjects?: string;
+  readonly hubspotScale?: string;
+  readonly quietSchedules: boolean;
+}
+
+export function declare(command: Command): void {
+  command
+    .option('--data <dir>', 'folder of the state (default: .local/cloud)')
+    .option('--fresh', 'forget the state of earlier runs first', false)
+    .option('--hubspot-url <url>', 'a HubSpot API instead of the stand-in')
+    .option('--hubspot-events <file>', 'v1 events for the stand-in, NDJSON, one event a line')
+    .option('--hubspot-objects <dir>', 'campaigns, emails, contacts, owners for the stand-in')
+    .option('--hubspot-scale <scale>', 'size of the made-up account: small, medium, large, or N')
+    .option('--quiet-schedules', 'schedules fire only by ./tributary tick', false)
+    .addHelpText(
+      'after',
+      `
+Starts what the synthesised stack declares, writes .local/endpoints.json and says "ready". Ctrl-C
+stops it; nothing is lost, the next start goes on. The HubSpot token comes from HUBSPOT_TOKEN (the
+stand-in takes any).
+
+Examples:
+  ./tributary local
+  ./tributary local --data /tmp/try --fresh --quiet-schedules
+  ./tributary local --hubspot-events events.ndjson --hubspot-objects objects/`,
+    )
+    .action(async (options: LocalOptions) => {
+      const given = (path: string | undefined) => (path === undefined ? undefined : resolve(path));
+      const eventsFile = given(options.hubspotEvents);
+      const objectsDir = given(options.hubspotObjects);
+      if (options.hubspotUrl !== undefined && (eventsFile ?? objectsDir) !== undefined) {
+        throw new Failure('--hubspot-url replaces the stand-in: it cannot be filled as well');
+      }
+      const scale = options.hubspotScale;
+      const cloud = await openCloud({
+        data: resolve(options.data ?? join(localFolder, 'cloud')),
+        fresh: options.fresh,
+        quietSchedules: options.quietSchedules,
+        log: say,
+        hubspot: {
+          ...(options.hubspotUrl === undefined ? {} : { url: options.hubspotUrl }),
+          ...(eventsFile === undefined ? {} : { eventsFile }),
+          ...(objectsDir === undefined ? {} : { objectsDir }),
+          ...(scale === undefined
+            ? {}
+            : { scale: /^\d+$/.test(scale) ? Number(scale) : (scale as 'small') }),
+        },
+      });
+      await stay(cloud);
+    });
+}
