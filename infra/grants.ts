@@ -34,35 +34,32 @@ export interface Estate {
   readonly sources: Readonly<Record<string, SourceContract>>;
 }
 
-/** The pull function of the account that a credential opens. */
-const pullOfCredential = {
-  hubspot: 'pull-hubspot',
-} as const satisfies Partial<Record<Need, string>>;
-
-/** Sources that a function lands or asks for: those that its credential's pull function serves. */
-export function sourcesOf(
-  settings: { readonly name: string; readonly needs: readonly Need[] },
+/** Sources that a pull function serves, by full name. */
+export const sourcesPulledBy = (
+  name: string,
   sources: Readonly<Record<string, SourceContract>>,
-): readonly string[] {
-  const serving = [
-    settings.name,
-    ...Object.entries(pullOfCredential).flatMap(([need, pull]) =>
-      settings.needs.includes(need as Need) ? [pull] : [],
-    ),
-  ];
-  return Object.entries(sources)
-    .filter(([, source]) => serving.includes(pullFunctionOf[source.arrives.kind] ?? ''))
-    .map(([name]) => name);
-}
+): readonly string[] =>
+  Object.entries(sources)
+    .filter(([, source]) => pullFunctionOf[source.arrives.kind] === name)
+    .map(([fullName]) => fullName);
 
-/** The topic on which a function asks for a pull; null when it never does. */
+/**
+ * The topic on which a function asks for a pull, which is called as the pull function; null when it
+ * never does.
+ * @throws when a function that pulls nothing itself asks, and there are several to ask
+ */
 export function pullTopicOf(settings: {
   readonly name: string;
   readonly needs: readonly Need[];
 }): string | null {
   if (!settings.needs.includes('pull')) return null;
-  if (Object.values(pullFunctionOf).includes(settings.name)) return settings.name;
-  return settings.needs.includes('hubspot') ? pullOfCredential.hubspot : null;
+  const pulls = [...new Set(Object.values(pullFunctionOf))];
+  if (pulls.includes(settings.name)) return settings.name;
+  const [only, ...more] = pulls;
+  if (only === undefined || more.length > 0) {
+    throw new Error(`${settings.name} asks for pulls, but on which of ${pulls.join(', ')}?`);
+  }
+  return only;
 }
 
 type Granting = (deployed: DeployedFunction, estate: Estate) => void;
@@ -72,7 +69,9 @@ const grantings: Readonly<Record<Need, Granting>> = {
     buckets.control.grant(identity, 'roles/storage.objectUser');
   },
   land: ({ identity, settings }, { buckets, sources }) => {
-    const prefixes = sourcesOf(settings, sources).map((name) => `${name.replace('.', '/')}/`);
+    const prefixes = sourcesPulledBy(settings.name, sources).map(
+      (name) => `${name.replace('.', '/')}/`,
+    );
     if (prefixes.length === 0) return;
     buckets.bronze.grant(identity, 'roles/storage.objectCreator', prefixes);
     // A refused write is compared with what is there: same bytes, or another attempt.
@@ -99,8 +98,13 @@ const grantings: Readonly<Record<Need, Granting>> = {
   },
   ask: ({ identity, settings }, { project, datasets, roles, sources }) => {
     project.grant(identity, roles.jobRunner);
-    const domains = new Set(sourcesOf(settings, sources).map((name) => name.split('.')[0] ?? ''));
-    for (const domain of domains) {
+    // Whoever asks for pulls compares what came of them; others may read everything.
+    const pull = pullTopicOf(settings);
+    const asked =
+      pull === null
+        ? [...datasets.keys()]
+        : sourcesPulledBy(pull, sources).map((name) => name.split('.')[0] ?? '');
+    for (const domain of new Set(asked)) {
       datasets.get(domain)?.grant(identity, 'roles/bigquery.dataViewer');
     }
   },
