@@ -49,6 +49,8 @@ export function bigqueryWarehouse(options: WarehouseOptions): Warehouse {
       return 'started';
     } catch (error) {
       if (isDuplicate(error)) return 'exists';
+      // The client throws for a job that was taken and has failed at once; its state tells why.
+      if (isJob(error)) return 'started';
       throw warehouseFailure(`starting ${jobId}`, error);
     }
   };
@@ -147,6 +149,10 @@ interface ApiFault {
 const statusOf = (error: unknown): number => Number((error as ApiFault).code);
 
 const reasonOf = (error: unknown): string | undefined => (error as ApiFault).errors?.[0]?.reason;
+
+const isJob = (error: unknown): boolean =>
+  (error as { readonly response?: { readonly jobReference?: unknown } }).response?.jobReference !==
+  undefined;
 
 const isDuplicate = (error: unknown): boolean =>
   statusOf(error) === 409 && (reasonOf(error) ?? 'duplicate') === 'duplicate';

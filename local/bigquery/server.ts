@@ -268,19 +268,23 @@ class Service {
   async patchTable({ body, params: [dataset = '', id = ''] }: Call): Promise<unknown> {
     const table = await this.store.write(async (transaction) => {
       const own = this.state.table(dataset, id, transaction);
-      const { fields } = tableOf(dataset, id, { ...own.resource, ...body });
+      const merged = tableOf(dataset, id, {
+        ...own.resource,
+        schema: { fields: own.fields },
+        ...(own.requirePartitionFilter && { requirePartitionFilter: true }),
+        ...body,
+      });
       const shape = (list: readonly Field[]): string =>
         JSON.stringify(list.map(({ name, type, mode }) => [name, type, mode ?? 'NULLABLE']));
-      if (body['schema'] !== undefined && shape(fields) !== shape(own.fields))
+      if (shape(merged.fields) !== shape(own.fields))
         throw new Refusal(
           'notImplemented',
           'Changing the columns of a table is not supported locally; load it with WRITE_TRUNCATE',
         );
-      const changed: Table = {
-        ...own,
-        ...tableOf(dataset, id, { ...own.resource, ...body }),
-        modifiedMs: (this.options.now ?? Date.now)(),
-      };
+      const partition = own.timePartitioning?.field;
+      if (merged.timePartitioning?.field !== partition)
+        throw new Refusal('invalid', 'Cannot change the partitioning of a table');
+      const changed: Table = { ...own, ...merged, modifiedMs: (this.options.now ?? Date.now)() };
       transaction.put('table', `${dataset}.${id}`, changed);
       return changed;
     });
