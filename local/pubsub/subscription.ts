@@ -34,7 +34,7 @@ interface Lease {
   readonly flow: Flow | undefined;
 }
 
-/** `at`: when it is retried; READY or HELD = it waits for nothing but its turn. */
+/** `at`: when it is retried; READY, HELD, RESTORED = it waits for nothing but its turn. */
 interface Failure {
   count: number;
   at: number;
@@ -61,6 +61,7 @@ export type OnFailure = (number: number, count: number) => 'dead-lettered' | 'ag
 
 const READY = -1;
 const HELD = -2;
+const RESTORED = -3;
 const LEASE_STEP_MS = 100;
 const PUSH_BACKOFF_MS = 100;
 const PUSH_BACKOFF_MAX_MS = 60_000;
@@ -154,7 +155,7 @@ export class Subscription {
     if (this.config.retainAckedMessages) this.#retained.push(number);
     if (!unacknowledged) return;
     this.#backlog.push(number);
-    if (failures > 0) this.#failures.set(number, { count: failures, at: READY });
+    if (failures > 0) this.#failures.set(number, { count: failures, at: RESTORED });
   }
 
   /** Changes the declaration; the filter stays what it was. */
@@ -218,14 +219,14 @@ export class Subscription {
   /** Returns a message that `#next` took to its place at the front. */
   #giveBack(number: number): void {
     const name = this.#keyOf(number);
+    const failure = this.#failures.get(number);
+    if (failure) failure.at = name === '' ? READY : HELD;
     if (name === '') {
       this.#ready.unshift(number);
       return;
     }
     this.#keyState(name).held.unshift(number);
     this.#freeKeys.add(name);
-    const failure = this.#failures.get(number);
-    if (failure) failure.at = HELD;
   }
 
   #next(now: number): number | undefined {
@@ -312,6 +313,8 @@ export class Subscription {
     } else if (failure) {
       if (failure.at >= 0) this.#retries.delete(failure.at, number);
       else if (failure.at === HELD) this.#unhold(number);
+      // The delivery was another process's; the message comes once more.
+      else if (failure.at === RESTORED) return undefined;
       else if (this.#acknowledged.has(number)) return undefined;
       else this.#acknowledged.add(number);
     }
@@ -546,6 +549,7 @@ export class Subscription {
     const added = more.filter((number) => !known.has(number));
     for (const number of added) this.#store.retain(number);
     const all = [...own, ...added].sort((a, b) => a - b);
+    const fresh = all.filter(since);
     if (this.config.retainAckedMessages) {
       this.#retained.clear();
       for (const number of all) this.#retained.push(number);
@@ -563,7 +567,7 @@ export class Subscription {
     this.#blockedKeys.clear();
     this.#freeKeys.clear();
     this.#backlog.clear();
-    for (const number of all) if (since(number)) this.#backlog.push(number);
+    for (const number of fresh) this.#backlog.push(number);
   }
 }
 
