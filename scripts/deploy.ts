@@ -27,6 +27,8 @@ export interface DeployOptions {
   readonly terraform?: string;
   /** Passed on to `terraform plan`, such as `-target=…`. */
   readonly words?: readonly string[];
+  /** Builds and synthesises an environment; returns the folder Terraform runs in. */
+  readonly prepare?: (name: string, environment: Environment) => Promise<string>;
 }
 
 /**
@@ -41,16 +43,7 @@ export async function deploy(options: DeployOptions): Promise<void> {
   if (!options.planOnly && !options.yes && !process.stdin.isTTY) {
     throw new Failure('there is nobody to ask: give --yes to apply, or --plan to look only');
   }
-  if (environment.spark.jars.length > 0) await buildJars();
-  for (const jar of environment.spark.jars) {
-    if ((await sha256At(inRoot('dist/jars', jar.file))) !== jar.sha256) {
-      throw new Failure(
-        `dist/jars/${jar.file} is missing or has another checksum than ${jar.sha256}`,
-      );
-    }
-  }
-  const files = await synth({ environments: [options.environment] });
-  const folder = dirname(files[options.environment] ?? '');
+  const folder = await (options.prepare ?? prepared)(options.environment, environment);
   const run = (...words: readonly string[]) => shown(terraform, [`-chdir=${folder}`, ...words]);
 
   await expected(run('init', '-input=false'), [0], 'terraform init');
@@ -69,6 +62,17 @@ export async function deploy(options: DeployOptions): Promise<void> {
     throw new Failure('nothing was changed');
   }
   await expected(run('apply', '-input=false', 'plan'), [0], 'terraform apply');
+}
+
+async function prepared(name: string, environment: Environment): Promise<string> {
+  if (environment.spark.jars.length > 0) await buildJars();
+  for (const { file, sha256 } of environment.spark.jars) {
+    if ((await sha256At(inRoot('dist/jars', file))) !== sha256) {
+      throw new Failure(`dist/jars/${file} is missing or has another checksum than ${sha256}`);
+    }
+  }
+  const files = await synth({ environments: [name] });
+  return dirname(files[name] ?? '');
 }
 
 async function deployable(name: string): Promise<Environment> {
