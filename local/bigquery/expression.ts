@@ -127,10 +127,9 @@ export function bindExpr(expr: Expr, scope: Scope, binder: Binder): Bound {
         wanted === undefined
           ? unify(items, 'array', at)
           : { type: wanted, items: items.map((item) => coerce(item, wanted, 'array', at)) };
-      const element = type === 'NULL' ? 'INT64' : type;
       return {
-        sql: `CAST([${unified.map(({ sql }) => sql).join(', ')}] AS ${duckdbType({ array: element })})`,
-        type: { array: element },
+        sql: `CAST([${unified.map(({ sql }) => sql).join(', ')}] AS ${duckdbType({ array: type })})`,
+        type: { array: type },
       };
     }
     case 'struct': {
@@ -151,7 +150,7 @@ export function bindExpr(expr: Expr, scope: Scope, binder: Binder): Bound {
       if (bounds.length === 0) throw unsupported('An empty STRUCT', at);
       const named = expr.fields.map(({ name, expr: field }, i) => ({
         name: name ?? (field.kind === 'path' ? (bounds[i]?.name ?? '') : ''),
-        type: settled((bounds[i] as Bound).type),
+        type: (bounds[i] as Bound).type,
       }));
       return {
         sql: `struct_pack(${bounds.map(({ sql }, i) => `f${i} := ${sql}`).join(', ')})`,
