@@ -197,6 +197,13 @@ async function startParts(
     region,
     secrets,
     scheduler,
+    backlog: () =>
+      Object.fromEntries(
+        declared.subscriptions.map(({ name }) => [
+          name.split('/').at(-1) ?? name,
+          pubsub.state.backlog(name).unacknowledged,
+        ]),
+      ),
     about: { data, pid: process.pid },
   });
   closing.push(() => platform.close());

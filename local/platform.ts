@@ -1,4 +1,7 @@
-/** The REST face of the small services: Secret Manager, Cloud Scheduler, and the cloud's own state. */
+/**
+ * The REST face of the small services: Secret Manager, Cloud Scheduler, and of Cloud Monitoring the
+ * one metric that tells how many messages wait.
+ */
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { type Schedule, type Scheduler, WrongSchedule } from './scheduler.ts';
@@ -9,6 +12,8 @@ export interface PlatformOptions {
   readonly region: string;
   readonly secrets: Secrets;
   readonly scheduler: Scheduler;
+  /** Unacknowledged messages by subscription (short name). */
+  readonly backlog: () => Readonly<Record<string, number>>;
   /** What `GET /` tells. */
   readonly about: Readonly<Record<string, unknown>>;
 }
@@ -54,7 +59,7 @@ async function answer(request: IncomingMessage, options: PlatformOptions): Promi
   const { project, region, secrets, scheduler } = options;
   const parts: Buffer[] = [];
   for await (const part of request) parts.push(part as Buffer);
-  const { pathname } = new URL(request.url ?? '/', 'http://platform');
+  const { pathname, searchParams } = new URL(request.url ?? '/', 'http://platform');
   const call = `${request.method} ${decodeURIComponent(pathname)}`;
   if (call === 'GET /') return options.about;
 
@@ -84,7 +89,28 @@ async function answer(request: IncomingMessage, options: PlatformOptions): Promi
     const schedule = scheduler.schedules.find((each) => each.name === name);
     return schedule === undefined ? {} : shown(jobs, schedule);
   }
+  if (call === `GET /v3/projects/${project}/timeSeries`) {
+    return undelivered(searchParams.get('filter') ?? '', options.backlog());
+  }
   throw new Absent(`${call}: not supported locally`);
+}
+
+/** One point per subscription, of now: the real service is some minutes behind. */
+function undelivered(filter: string, backlog: Readonly<Record<string, number>>): object {
+  const type = 'pubsub.googleapis.com/subscription/num_undelivered_messages';
+  if (!new RegExp(`^metric\\.type\\s*=\\s*"${type}"$`).test(filter.trim())) {
+    throw new Absent(`filter ${filter}: not supported locally`);
+  }
+  const now = new Date().toISOString();
+  return {
+    timeSeries: Object.entries(backlog).map(([subscription, count]) => ({
+      metric: { type },
+      resource: { type: 'pubsub_subscription', labels: { subscription_id: subscription } },
+      metricKind: 'GAUGE',
+      valueType: 'INT64',
+      points: [{ interval: { endTime: now }, value: { int64Value: String(count) } }],
+    })),
+  };
 }
 
 const shown = (jobs: string, schedule: Schedule): object => ({

@@ -13,6 +13,11 @@ interface Entry {
 /** In the order of the help page: run it, look into it, correct it, work on it. */
 export const commands: Readonly<Record<string, Entry>> = {
   local: { about: 'start the local cloud and stay', load: () => import('./local.ts') },
+  tick: { about: 'fire schedules now', load: () => import('./tick.ts') },
+  settle: {
+    about: 'start what waits and wait until everything has arrived',
+    load: () => import('./settle.ts'),
+  },
   render: { about: 'contracts to files', load: () => import('./render.ts') },
   synth: { about: 'infrastructure to cdktf.out', load: () => import('./synth.ts') },
   deploy: { about: 'build on Google Cloud', load: () => import('./deploy.ts') },
