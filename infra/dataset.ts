@@ -43,8 +43,9 @@ export class Dataset extends Construct {
         datasetId: this.resource.datasetId,
         tableId: name,
         ...values,
-        // No table requires a partition filter: the checks of keys and the questions of analysts
-        // (`SELECT COUNT(*)`) ask whole tables, and `maximumBytesBilled` bounds what one may cost.
+        // No table requires a partition filter: checks of keys and first questions of analysts
+        // (`SELECT COUNT(*)`) ask whole tables, which are small; a quota on query usage bounds what
+        // a forgotten filter can cost (docs/deploy.md).
         ...(timePartitioning === undefined
           ? {}
           : { timePartitioning, requirePartitionFilter: false }),

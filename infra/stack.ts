@@ -336,6 +336,13 @@ function makeBuckets(scope: Construct, environment: Environment) {
       purpose: 'control',
       versioned: true,
       softDeleteDays: 7,
+      rules: [
+        {
+          // Rows of `ops` on their way into BigQuery; the manifests they were made of stay.
+          action: { type: 'Delete' },
+          condition: { age: 30, matchesPrefix: ['staging/'] },
+        },
+      ],
     }),
     lake: new Bucket(scope, 'lake', {
       ...common,

@@ -27,7 +27,12 @@ export function deployedWorld(config: Config): World {
     batches:
       spark === null
         ? withoutBatches
-        : dataprocBatches({ project, region, spark, ...at(endpoints.dataproc) }),
+        : dataprocBatches({
+            project: spark.project ?? project,
+            region,
+            spark,
+            ...at(endpoints.dataproc),
+          }),
     fetch: wholeFetch,
     clock: {
       now: () => Date.now(),
