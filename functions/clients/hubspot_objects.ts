@@ -6,6 +6,7 @@
  * transport has none of these, hubspot.md 1.9). Its modules are loaded on first use, one by one:
  * the package's entry loads thousands of files and patches its classes process-wide.
  */
+import { Permanent } from '../errors.ts';
 import { ask, type HubspotAccess, type HubspotAnswer } from './hubspot.ts';
 
 /** One answer: its bytes, and what a reader must know of it. */
@@ -202,5 +203,19 @@ async function carried<Request extends BuiltRequest, Response, Library, Configur
     readonly results?: ObjectPage['results'];
     readonly paging?: { readonly next?: { readonly after?: string } };
   };
-  return { answer, request, results: results ?? [], after: paging?.next?.after ?? null };
+  // An answer without its list is no empty list: a comparison would take everybody for deleted.
+  if (!Array.isArray(results)) throw shapeChanged(request, 'results', answer.envelope);
+  return { answer, request, results, after: paging?.next?.after ?? null };
+}
+
+/** A list is missing from an answer with status 200: never read as an empty one. */
+export function shapeChanged(
+  request: string,
+  list: string,
+  envelope: Readonly<Record<string, unknown>>,
+): Permanent {
+  return new Permanent({
+    code: 'hubspot_shape',
+    message: `${request.split('?')[0]} answered without "${list}", but with ${Object.keys(envelope).join(', ') || 'nothing'}: HubSpot has changed this API, or something between us answers for it`,
+  });
 }

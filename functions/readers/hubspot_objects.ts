@@ -15,6 +15,7 @@ import {
   listOwners,
   type ObjectPage,
   searchContacts,
+  shapeChanged,
 } from '../clients/hubspot_objects.ts';
 import { classified, Transient } from '../errors.ts';
 import { knownKeys } from './known_keys.ts';
@@ -323,10 +324,11 @@ async function campaignIds(window: Window, context: Context): Promise<readonly s
       ...(offset === null ? {} : { offset }),
     });
     const { envelope } = await ask(context, { method: 'GET', target: `${path}?${params}` });
-    const found = (envelope['campaigns'] ?? []) as readonly {
+    const found = envelope['campaigns'] as readonly {
       readonly id: number | string;
       readonly lastUpdatedTime?: number;
     }[];
+    if (!Array.isArray(found)) throw shapeChanged(path, 'campaigns', envelope);
     let older = false;
     for (const one of found) {
       if (recent && one.lastUpdatedTime !== undefined && one.lastUpdatedTime < since) older = true;
