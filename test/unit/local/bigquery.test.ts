@@ -312,13 +312,11 @@ describe('the load transaction', () => {
   };
 
   beforeEach(async () => {
-    await bigquery
-      .dataset(dataset)
-      .createTable('t', {
-        schema: [...SCHEMA],
-        timePartitioning: { type: 'DAY', field: 'day' },
-        requirePartitionFilter: true,
-      });
+    await bigquery.dataset(dataset).createTable('t', {
+      schema: [...SCHEMA],
+      timePartitioning: { type: 'DAY', field: 'day' },
+      requirePartitionFilter: true,
+    });
     await staged(
       [
         await parquet(
@@ -624,15 +622,13 @@ describe('queries', () => {
 
 describe('datasets and tables', () => {
   test('are made, found, listed, changed and removed', async () => {
-    await bigquery
-      .dataset(dataset)
-      .createTable('t', {
-        schema: [...SCHEMA],
-        clustering: { fields: ['id'] },
-        description: 'a',
-        timePartitioning: { type: 'MONTH', field: 'day' },
-        requirePartitionFilter: true,
-      });
+    await bigquery.dataset(dataset).createTable('t', {
+      schema: [...SCHEMA],
+      clustering: { fields: ['id'] },
+      description: 'a',
+      timePartitioning: { type: 'MONTH', field: 'day' },
+      requirePartitionFilter: true,
+    });
     const table = bigquery.dataset(dataset).table('t');
     await expect(
       bigquery.dataset(dataset).createTable('t', { schema: [...SCHEMA] }),
