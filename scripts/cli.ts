@@ -18,9 +18,25 @@ export const commands: Readonly<Record<string, Entry>> = {
     about: 'start what waits and wait until everything has arrived',
     load: () => import('./settle.ts'),
   },
+  status: {
+    about: 'sources with checkpoints and lag, batches, rejected, dead letters',
+    load: () => import('./status.ts'),
+  },
+  query: { about: 'ask the tables in GoogleSQL', load: () => import('./query.ts') },
+  pull: { about: 'pull a source now, or a range of it again', load: () => import('./pull.ts') },
+  rejected: { about: 'records that broke their contract', load: () => import('./rejected.ts') },
+  replay: { about: 'run kept data through again', load: () => import('./replay.ts') },
+  recompute: {
+    about: 'have partitions of a table computed again',
+    load: () => import('./recompute.ts'),
+  },
   render: { about: 'contracts to files', load: () => import('./render.ts') },
   synth: { about: 'infrastructure to cdktf.out', load: () => import('./synth.ts') },
   deploy: { about: 'build on Google Cloud', load: () => import('./deploy.ts') },
+  doctor: {
+    about: 'what this machine and this configuration have and lack',
+    load: () => import('./doctor.ts'),
+  },
   'new-source': {
     about: 'write a new contract with its fixtures',
     load: () => import('./new_source.ts'),

@@ -2,10 +2,14 @@
  * `query`: GoogleSQL through the official client, locally or deployed. Rows arrive as BigQuery sends them and are shown as
  * text by the schema, so that nothing is rounded on the way: INT64 and NUMERIC keep all their digits.
  */
+import { readFileSync } from 'node:fs';
 import type { Job, JobOptions } from '@google-cloud/bigquery';
+import { type Command, Option } from 'commander';
 import { bigqueryClient } from '../functions/clients/warehouse.ts';
 import { Failure } from './failure.ts';
+import { say } from './progress.ts';
 import { csv, json, type Shape, table } from './rows.ts';
+import { openTarget, type TargetOptions, withTarget } from './target.ts';
 
 export type Format = 'table' | 'json' | 'csv';
 
@@ -142,4 +146,61 @@ function failure(error: unknown, sql: string): Error {
   const pointed =
     line === undefined ? '' : `\n  ${line.replaceAll('\t', ' ')}\n  ${' '.repeat(column - 1)}^`;
   return new Failure(`${message}${pointed}`, { cause: error });
+}
+
+interface QueryOptions extends TargetOptions {
+  readonly file?: string;
+  readonly param: readonly string[];
+  readonly format?: Format;
+  readonly json: boolean;
+}
+
+export function declare(command: Command): void {
+  withTarget(command)
+    .argument('[sql]', 'GoogleSQL; dataset names need no project')
+    .option('--file <file>', 'read the SQL from a file, - for standard input')
+    .option('--param <name:TYPE:value>', 'a query parameter, @name in the SQL', collected, [])
+    .addOption(new Option('--format <format>', 'of the rows').choices(['table', 'json', 'csv']))
+    .option('--json', 'the same as --format json', false)
+    .addHelpText(
+      'after',
+      `
+Examples:
+  ./tributary query 'SELECT campaign_id, sent, open_rate FROM email.campaign_performance'
+  ./tributary query --param 'day:DATE:2020-03-16' \\
+      'SELECT count(*) FROM email.email_send WHERE sent_date = @day'
+  ./tributary query --file report.sql --format csv > report.csv`,
+    )
+    .action(async (words: string | undefined, options: QueryOptions) => {
+      if ((words === undefined) === (options.file === undefined)) {
+        throw new Failure('give the SQL in quotes, or --file, one of the two');
+      }
+      const sql = words ?? sqlOf(options.file ?? '-');
+      const { config } = await openTarget(options);
+      const { project: projectId, location, endpoints } = config;
+      const { rows, changed } = await runQuery(
+        { sql, params: options.param, format: options.format ?? (options.json ? 'json' : 'table') },
+        {
+          projectId,
+          location,
+          ...(endpoints.bigquery === undefined ? {} : { apiEndpoint: endpoints.bigquery }),
+        },
+        (text) => process.stdout.write(text),
+      );
+      say(changed === undefined ? `${rows} rows` : `${changed} rows changed`);
+    });
+}
+
+const collected = (value: string, before: readonly string[]): readonly string[] => [
+  ...before,
+  value,
+];
+
+function sqlOf(file: string): string {
+  try {
+    // 0 is standard input.
+    return readFileSync(file === '-' ? 0 : file, 'utf8');
+  } catch (error) {
+    throw new Failure(`${file} cannot be read: ${(error as Error).message}`);
+  }
 }
