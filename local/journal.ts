@@ -7,6 +7,7 @@
  */
 import {
   closeSync,
+  fstatSync,
   fsync,
   fsyncSync,
   ftruncateSync,
@@ -14,6 +15,7 @@ import {
   openSync,
   readSync,
   renameSync,
+  writeFileSync,
   writeSync,
 } from 'node:fs';
 import { dirname } from 'node:path';
@@ -98,7 +100,13 @@ export class Journal<E> {
     this.#cut();
   }
 
+  /** What is cut off was never promised to be durable; it is kept beside for whoever asks. */
   #cut(): void {
+    const torn = fstatSync(this.#fd).size - this.#size;
+    if (torn === 0) return;
+    const bytes = Buffer.alloc(torn);
+    readSync(this.#fd, bytes, 0, torn, this.#size);
+    writeFileSync(`${this.path}.torn`, bytes);
     ftruncateSync(this.#fd, this.#size);
   }
 

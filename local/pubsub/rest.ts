@@ -73,13 +73,21 @@ function receivedMessages(bytes: Buffer): Json {
   };
 }
 
+function pathOf(url: string): string {
+  try {
+    return decodeURIComponent(url.split('?')[0] ?? '/');
+  } catch {
+    throw invalid(`Invalid URL: ${url}`);
+  }
+}
+
 async function answer(
   request: IncomingMessage,
   response: ServerResponse,
   service: Service,
 ): Promise<Json> {
   const { state, dispatcher } = service;
-  const path = decodeURIComponent((request.url ?? '/').split('?')[0] ?? '/');
+  const path = pathOf(request.url ?? '/');
   const [, name = '', kind, verb] = ROUTE.exec(path) ?? [];
   const call = `${request.method} ${kind}${verb === undefined ? '' : `:${verb}`}`;
   switch (call) {

@@ -525,7 +525,7 @@ export class Subscription {
   /** Numbers of all unacknowledged messages, rising. */
   unacknowledgedNumbers(): Float64Array {
     const numbers: number[] = [...this.#leases.keys(), ...this.#ready, ...this.#retries];
-    for (const key of this.#keys.values()) numbers.push(...key.held);
+    for (const key of this.#keys.values()) for (const number of key.held) numbers.push(number);
     const all = new Float64Array(numbers.length + this.#backlog.length);
     let used = 0;
     for (const number of numbers) if (!this.#acknowledged.has(number)) all[used++] = number;

@@ -77,15 +77,13 @@ export async function startStorage(options: StorageServerOptions): Promise<Stora
   };
   const pump = options.publish && new NotificationPump(state, options.publish, log);
   const uploads = new Uploads(blobs, clock);
+  const serve = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
+    const search = (request.url ?? '').split('?').slice(1).join('?');
+    const query = new URLSearchParams(search);
+    await route({ request, response, query, state, durable }, uploads);
+  };
   const server = createServer((request, response) => {
-    const exchange = {
-      request,
-      response,
-      state,
-      durable,
-      query: new URL(request.url ?? '/', 'http://storage').searchParams,
-    };
-    route(exchange, uploads).catch((error: unknown) => refuse(request, response, error, log));
+    serve(request, response).catch((error: unknown) => refuse(request, response, error, log));
   });
   server.keepAliveTimeout = 60_000;
   server.requestTimeout = 0;
@@ -125,6 +123,12 @@ function refuse(
     return;
   }
   if (request.destroyed && !request.complete) return;
+  if ((error as NodeJS.ErrnoException).code === 'ENOENT') {
+    // Another process removed the file between our look and our reading.
+    const gone = new StorageError(404, 'notFound', 'No such object: it was removed meanwhile');
+    answer(response, gone.status, gone.body());
+    return;
+  }
   const message = error instanceof Error ? error.message : String(error);
   log(`storage: ${request.method} ${request.url}: ${message}`);
   const body = new StorageError(500, 'backendError', `Internal error: ${message}`).body();

@@ -10,7 +10,7 @@
  *   for (const n of state.pendingNotifications()) { await publish(n); state.notified([n.id]); }
  *
  * Every change is one synchronous step: check, `record` the entry, then change the blobs. A process
- * that dies between the two is made whole by `redo` of the last entry at the next start. Errors are
+ * that dies between the two is made whole at the next start. Errors are
  * StorageError, with the API's status, reason and wording.
  *
  * Files that other processes put into a bucket are objects too: generation from their modification
@@ -152,6 +152,9 @@ const BUCKET_NAME = /^[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]$/;
 const sameStamp = (a: Stamp, b: Stamp): boolean =>
   a.ino === b.ino && a.size === b.size && a.mtimeMs === b.mtimeMs;
 
+const bucketOf = (entry: Entry): string =>
+  'bucket' in entry && typeof entry.bucket === 'string' ? entry.bucket : '';
+
 function checkObjectName(name: string): void {
   const bytes = Buffer.byteLength(name);
   const bad = bytes === 0 || bytes > MAX_NAME_BYTES || /[\r\n]/.test(name) || !name.isWellFormed();
@@ -178,13 +181,20 @@ export class StorageState {
     this.baseUrl = options.baseUrl ?? 'http://storage.local';
     this.#onOwed = options.onOwed ?? (() => undefined);
     this.#record = () => undefined;
-    let last: Entry | undefined;
+    const latest = new Map<string, Entry>();
     for (const entry of options.entries ?? []) {
       this.#remember(entry);
-      last = entry;
+      if (entry.do === 'put') latest.set(`${entry.bucket}/${entry.object.name}`, entry);
+      else if (entry.do === 'delete') latest.set(`${entry.bucket}/${entry.name}`, entry);
+      else if (entry.do === 'deleteArchived') latest.set(`#${entry.generation}`, entry);
+      else if (entry.do === 'dropBucket') latest.set(`#${entry.bucket}`, entry);
+      else if (entry.do === 'bucket') latest.delete(`#${entry.bucket.config.name}`);
     }
     for (const bucket of this.#buckets.keys()) this.blobs.addBucket(bucket);
-    if (last) this.#redo(last);
+    // A killed process leaves at most its last entry undone, a power cut a few more.
+    for (const entry of latest.values()) {
+      if (entry.do === 'dropBucket' || this.#buckets.has(bucketOf(entry))) this.#redo(entry);
+    }
     this.#record = options.record ?? this.#record;
   }
 
@@ -766,7 +776,7 @@ export class StorageState {
     bucket.archived.set(version.name, [...versions, version]);
   }
 
-  /** Finishes the last entry if the process died between recording and doing it. */
+  /** Finishes an entry if the process died between recording and doing it. Repeatable. */
   #redo(entry: Entry): void {
     if (entry.do === 'dropBucket') this.blobs.removeBucket(entry.bucket);
     if (entry.do === 'deleteArchived') this.blobs.removeArchived(entry.bucket, entry.generation);
@@ -782,7 +792,6 @@ export class StorageState {
         this.blobs.remove(entry.bucket, name);
     } else if (entry.staged !== undefined && !(there && sameStamp(there, entry.object.stamp))) {
       const { size, crc32c = '', md5 = '', stamp } = entry.object;
-      this.blobs.prepare(entry.bucket, name);
       this.blobs.place({ id: entry.staged, size, crc32c, md5, stamp }, entry.bucket, name);
     }
   }
