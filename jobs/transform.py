@@ -1,0 +1,426 @@
+"""One batch of a domain: landed files -> silver -> gold -> batch manifest.
+
+Reads the claim and the run manifests it names, conforms and merges their records, computes the
+partitions of the tables that are touched, and creates the batch manifest as its last act. Any
+part of it may be repeated; an attempt that is no longer the one in flight stops before it commits.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import sys
+import time
+import traceback
+from collections.abc import Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date, datetime, timezone
+from typing import Any
+
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+try:
+    import jobs  # noqa: F401 - whether the package is on the path
+except ModuleNotFoundError:
+    # Started as a file of a checkout; on Dataproc the zip is on the path.
+    sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+from jobs import conform, merge
+from jobs.contract import ContractBroken, Domain, Source, read_domain, rendered
+from jobs.delta import SETTINGS, Lake, days_in
+from jobs.gold import Star, quality
+from jobs.objects import Objects, Refused
+from jobs.partitions import read_state, recompute, state_path, write_state
+from jobs.refuse import write_rejected
+
+SESSION = {
+    **SETTINGS,
+    "spark.sql.session.timeZone": "UTC",
+    "spark.sql.ansi.enabled": "false",
+    "spark.sql.adaptive.enabled": "true",
+    "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
+    "spark.sql.sources.partitionOverwriteMode": "static",
+    # Inferring constraints over a contract's many computed columns takes minutes and gigabytes.
+    "spark.sql.constraintPropagation.enabled": "false",
+    # Nothing that looks like a key or a binary literal reaches a plan that is shown or logged.
+    "spark.sql.redaction.string.regex": "(?i)0x[0-9a-f]{32,}|X'[0-9a-f]{32,}'",
+}
+
+
+class Overtaken(Exception):
+    """Another attempt of this batch is in flight, or its manifest exists: there is nothing to do."""
+
+
+@dataclass(frozen=True)
+class Arguments:
+    domain: str
+    claim: str
+    control_bucket: str
+    bronze_bucket: str
+    lake_bucket: str
+    rejected_bucket: str
+    project: str
+    hash_key_secret: str
+    code_version: str
+    storage_endpoint: str | None
+    secrets_endpoint: str | None
+
+
+def arguments(argv: Sequence[str]) -> Arguments:
+    """Named arguments only; an unknown one ends the program."""
+    parser = argparse.ArgumentParser(prog="transform", allow_abbrev=False)
+    for name in Arguments.__dataclass_fields__:
+        endpoint = name.endswith("_endpoint")
+        parser.add_argument(f"--{name.replace('_', '-')}", required=not endpoint, default=None)
+    return Arguments(**vars(parser.parse_args(argv)))
+
+
+def main(argv: Sequence[str], spark: SparkSession | None = None) -> int:
+    """Runs one batch; the exit code: 0 = done (or another attempt's), 1 = failed and said why."""
+    given = arguments(argv)
+    objects = Objects(given.storage_endpoint, given.secrets_endpoint)
+    claim = objects.read_json(given.control_bucket, given.claim)
+    if claim is None:
+        log("ERROR", "no_claim", claim=given.claim)
+        return 1
+    try:
+        session = spark or (
+            SparkSession.builder.appName(f"{given.domain}-{claim['sequence']}-{claim['attempt']}")
+            .config("spark.sql.extensions", "io.delta.sql.DeltaSparkSessionExtension")
+            .config(
+                "spark.sql.catalog.spark_catalog",
+                "org.apache.spark.sql.delta.catalog.DeltaCatalog",
+            )
+            .getOrCreate()
+        )
+        Batch(given, claim, objects, session).run()
+        return 0
+    except Overtaken as reason:
+        log("INFO", "overtaken", domain=given.domain, sequence=claim["sequence"], why=str(reason))
+        return 0
+    except Exception as fault:  # noqa: BLE001 - whatever it is, a person is told
+        failure = _failure(given.domain, claim, fault)
+        log("ERROR", "batch_failed", **failure)
+        name = f"failures/{given.domain}/{batch_name(given.domain, claim)}.json"
+        try:
+            objects.create_json(given.control_bucket, name, failure)
+        except Refused as also:
+            log("ERROR", "failure_not_written", why=str(also))
+        return 1
+
+
+def batch_name(domain: str, claim: Mapping[str, Any]) -> str:
+    return f"{domain}-{claim['sequence']}-{claim['attempt']}"
+
+
+class Batch:
+    """One attempt of one batch."""
+
+    def __init__(
+        self, given: Arguments, claim: Mapping[str, Any], objects: Objects, spark: SparkSession
+    ) -> None:
+        self.given = given
+        self.claim = claim
+        self.objects = objects
+        self.spark = spark
+        self.lake = Lake(spark, given.lake_bucket)
+        self.domain = read_domain(given.domain)
+        self.base: Mapping[str, int] = claim["base"]
+        self.seconds: dict[str, float] = {}
+        self.started = datetime.now(timezone.utc)
+
+    def run(self) -> None:
+        for name, value in SESSION.items():
+            self.spark.conf.set(name, value)
+        manifest = f"batches/{self.given.domain}/{self.claim['sequence']:010d}.json"
+        if self.objects.read_json(self.given.control_bucket, manifest) is not None:
+            raise Overtaken("its manifest exists")
+        self.still_ours()
+        began = time.monotonic()
+        with self.timed("read claim"):
+            files = self.landed_files()
+            requests = self.requests()
+        sources, rejected = self.to_silver(files)
+        with self.timed("restore"):
+            self.restore()
+        with self.timed("changes"):
+            images = self.images()
+            state = read_state(
+                self.lake, self.domain.name, self.base.get(state_path(self.domain.name))
+            )
+        star = Star(
+            self.lake,
+            self.domain,
+            self.base,
+            recompute(self.domain, state, requests),
+            self.started.replace(microsecond=0),
+            self.still_ours,
+            self.seconds,
+        )
+        with self.timed("gold"):
+            done = star.compute(images)
+        with self.timed("checks"):
+            checks = [check for written in done.values() for check in written.checks]
+            moved = [name for name, image in images.items() if image is not None]
+            checks += star.check(done, moved)
+            checks += self.silver_checks(images)
+            checks += [
+                quality(name, "rejected", sum(o["records"] for o in of), sum(o["rejected"] for o in of), None)
+                for name in self.domain.sources
+                if (of := [output for output in sources if output["source"] == name])
+            ]
+        with self.timed("state"):
+            self.still_ours()
+            new_state = {name: dict(written.state) for name, written in done.items()}
+            write_state(self.lake, self.domain.name, new_state)
+        for image in images.values():
+            if image is not None:
+                image.unpersist()
+        self.seconds["total"] = round(time.monotonic() - began, 3)
+        result = {
+            "format": 1,
+            "domain": self.domain.name,
+            "sequence": self.claim["sequence"],
+            "attempt": self.claim["attempt"],
+            "code_version": self.given.code_version,
+            "started_at": iso(self.started),
+            "finished_at": iso(datetime.now(timezone.utc)),
+            "runs": list(self.claim["runs"]),
+            "recompute": list(self.claim["recompute"]),
+            "sources": sources,
+            "tables": [
+                {
+                    "table": name,
+                    "partitions": None
+                    if written.changed == {None}
+                    else sorted(day.isoformat() for day in written.changed if day is not None),
+                    "files": list(written.files),
+                    "rows": written.rows,
+                }
+                for name, written in done.items()
+                if written.changed
+            ],
+            "quality": checks,
+            "rejected": rejected,
+            "versions": self.versions(),
+            "stale_left": sum(
+                known.stale for partitions in new_state.values() for known in partitions.values()
+            ),
+            "seconds": self.seconds,
+        }
+        self.still_ours()
+        if not self.objects.create_json(self.given.control_bucket, manifest, result):
+            raise Overtaken("another attempt wrote the manifest first")
+        log("INFO", "batch_transformed", batch=batch_name(self.domain.name, self.claim),
+            seconds=self.seconds, tables=len(result["tables"]))
+
+    # -- steps -------------------------------------------------------------------------------------
+
+    def landed_files(self) -> dict[str, dict[str, list[str]]]:
+        """By source and run the URIs of exactly the files that the run manifests list."""
+        found: dict[str, dict[str, list[str]]] = {}
+        for name in self.claim["runs"]:
+            manifest = self.objects.read_json(self.given.control_bucket, name)
+            if manifest is None:
+                raise Refused(f"run manifest {name} is not there")
+            full = f"{manifest['domain']}.{manifest['source']}"
+            if full not in self.domain.sources:
+                raise ContractBroken(f"run {name} lands {full}, which no contract declares")
+            of_run = found.setdefault(full, {}).setdefault(manifest["run"], [])
+            of_run.extend(f"gs://{self.given.bronze_bucket}/{file['name']}" for file in manifest["files"])
+        return found
+
+    def requests(self) -> list[Mapping[str, Any]]:
+        found = (
+            self.objects.read_json(self.given.control_bucket, name)
+            for name in self.claim["recompute"]
+        )
+        return [request for request in found if request is not None]
+
+    def to_silver(
+        self, files: Mapping[str, Mapping[str, Sequence[str]]]
+    ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+        """Conforms, refuses and merges; what the runs held, and what was refused."""
+        filled = {
+            name: {run: uris for run, uris in runs.items() if uris} for name, runs in files.items()
+        }
+        frames: dict[str, DataFrame] = {}
+        with self.timed("conform"):
+            key = self.objects.secret(self.given.project, self.given.hash_key_secret)
+            pads = conform.pads(self.spark, key)
+            for name, runs in filled.items():
+                if any(runs.values()):
+                    source = self.domain.sources[name]
+                    found = conform.records(conform.landed(self.spark, runs), source)
+                    frames[name] = conform.conformed(found, source, pads).persist()
+            counts = self.counts(frames)
+        outputs = [
+            {
+                "source": name,
+                "run": run,
+                "records": sum(c.n for c in counts if c.source == name and c._run == run),
+                "rejected": sum(
+                    c.n for c in counts if c.source == name and c._run == run and c.refused
+                ),
+            }
+            for name, runs in files.items()
+            for run in runs
+        ]
+        with self.timed("refuse"):
+            refused = {c.source for c in counts if c.refused}
+            rejected = write_rejected(
+                self.lake,
+                {name: frames[name] for name in sorted(refused)},
+                rendered("ops", "rejected"),
+                self.given.rejected_bucket,
+                self.domain.name,
+                self.claim,
+                self.started,
+            )
+        with self.timed("merge"):
+            self.merge_all(frames, [c for c in counts if not c.refused])
+        for frame in frames.values():
+            frame.unpersist()
+        return outputs, rejected
+
+    def counts(self, frames: Mapping[str, DataFrame]) -> list[Any]:
+        """One job that conforms everything, caches it and says what lies where."""
+        union: DataFrame | None = None
+        for name, frame in frames.items():
+            source = self.domain.sources[name]
+            day = F.col("_day") if source.dated else F.lit(None).cast("date")
+            also = F.col(source.also_by) if source.also_by else F.lit(None).cast("date")
+            counted = (
+                frame.groupBy(
+                    F.lit(name).alias("source"),
+                    "_run",
+                    F.col("error").isNotNull().alias("refused"),
+                    day.alias("day"),
+                    also.alias("also_day"),
+                )
+                .count()
+                .withColumnRenamed("count", "n")
+            )
+            union = counted if union is None else union.unionAll(counted)
+        return [] if union is None else union.collect()
+
+    def merge_all(self, frames: Mapping[str, DataFrame], counts: Sequence[Any]) -> None:
+        pairs = {
+            (c.source, c.day, c.also_day)
+            for c in counts
+            if c.day is not None and c.also_day is not None
+        }
+        self.still_ours()
+        merge.keep_days(self.lake, self.domain.name, pairs)
+        for name, frame in frames.items():
+            source = self.domain.sources[name]
+            days = {c.day for c in counts if c.source == name and c.day is not None}
+            if not any(c.source == name for c in counts):
+                continue
+            self.still_ours()
+            good = frame.where("error IS NULL").select(*source.struct.fieldNames())
+            merge.merge(self.lake, source, merge.newest(good, source), days)
+
+    def restore(self) -> None:
+        """Gold goes back to the last loaded batch: attempts that died leave nothing that counts."""
+        for table in self.domain.tables.values():
+            base = self.base.get(table.path)
+            if base is not None and self.lake.version(table.path) != base:
+                self.still_ours()
+                log("WARNING", "restored", table=table.name, version=base)
+                self.lake.restore(table.path, base)
+
+    def images(self) -> dict[str, DataFrame | None]:
+        """Changed rows of every source since the last loaded batch."""
+        found: dict[str, DataFrame | None] = {}
+        for name, source in self.domain.sources.items():
+            image = merge.changed(self.lake, source, self.base.get(source.path))
+            # From nothing, silver itself is the change: no use in holding it twice.
+            if image is not None and source.path in self.base:
+                image = image.persist()
+            found[name] = image
+        return found
+
+    def silver_checks(self, images: Mapping[str, DataFrame | None]) -> list[dict[str, Any]]:
+        """One row per key in the partitions that changed: one job."""
+        union: DataFrame | None = None
+        for name, image in images.items():
+            if image is None:
+                continue
+            source: Source = self.domain.sources[name]
+            frame = self.lake.read(source.path)
+            if source.dated and source.path in self.base:
+                day = F.to_date(source.contract["event_time"]).alias("day")
+                days = [row.day for row in image.select(day).distinct().collect()]
+                frame = frame.where(days_in("_day", days))
+            measured = frame.agg(
+                F.count("*").alias("rows"), F.count_distinct(F.struct(*source.key)).alias("keys")
+            ).select(F.lit(name).alias("subject"), "rows", "keys")
+            union = measured if union is None else union.unionAll(measured)
+        if union is None:
+            return []
+        return [
+            quality(row.subject, "unique_key", row.rows, row.rows - row["keys"], 0)
+            for row in union.collect()
+        ]
+
+    def versions(self) -> dict[str, int]:
+        """Delta versions this batch ends with; the next one's base."""
+        paths = [
+            *(source.path for source in self.domain.sources.values()),
+            *(table.path for table in self.domain.tables.values()),
+            state_path(self.domain.name),
+        ]
+        found = {path: self.lake.version(path) for path in paths}
+        return {path: version for path, version in found.items() if version is not None}
+
+    def still_ours(self) -> None:
+        """Asks the ledger whether this attempt is the one in flight.
+
+        Raises Overtaken when it is not.
+        """
+        ledger = self.objects.read_json(
+            self.given.control_bucket, f"ledgers/{self.given.domain}.json"
+        )
+        flight = (ledger or {}).get("in_flight")
+        mine = (self.claim["sequence"], self.claim["attempt"])
+        if flight is None or (flight["sequence"], flight["attempt"]) != mine:
+            raise Overtaken(f"in flight is {flight and (flight['sequence'], flight['attempt'])}")
+
+    @contextmanager
+    def timed(self, step: str):  # noqa: ANN201 - a context manager
+        began = time.monotonic()
+        yield
+        self.seconds[step] = round(time.monotonic() - began, 3)
+
+
+def iso(moment: datetime) -> str:
+    return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
+
+
+def log(severity: str, event: str, **fields: Any) -> None:
+    """One structured line, as the functions write them."""
+    print(json.dumps({"severity": severity, "event": event, **fields}), flush=True)
+
+
+def _failure(domain: str, claim: Mapping[str, Any], fault: Exception) -> dict[str, Any]:
+    """A BatchFailure; addresses in messages are masked, for rows can be quoted in them."""
+    text = str(getattr(fault, "java_exception", None) or fault).strip()
+    where = traceback.extract_tb(fault.__traceback__)
+    places = " < ".join(f"{os.path.basename(f.filename)}:{f.lineno}" for f in reversed(where[-4:]))
+    return {
+        "domain": domain,
+        "sequence": claim["sequence"],
+        "attempt": claim["attempt"],
+        "code": type(fault).__name__,
+        "message": re.sub(r"\S+@\S+", "***", text)[:1500] + f" ({places})",
+        "failed_at": iso(datetime.now(timezone.utc)),
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
