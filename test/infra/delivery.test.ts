@@ -14,8 +14,10 @@ const topicRef = (name: string, attribute: string) =>
   reference('google_pubsub_topic', only(stack, 'google_pubsub_topic', { name })[0], attribute);
 
 test.each(
-  functions.flatMap((settings) => settings.inboxes.map((inbox) => [settings, inbox] as const)),
-)('$0.name has its own push subscription on $1.topic', (settings, inbox) => {
+  functions.flatMap((settings) =>
+    settings.inboxes.map((inbox) => [settings.name, inbox.topic, settings, inbox] as const),
+  ),
+)('%s has its own push subscription on %s', (_name, _topic, settings, inbox) => {
   const name = `${settings.name}--${inbox.topic}`;
   const [, subscription] = only(stack, 'google_pubsub_subscription', { name });
   const [id] = only(stack, 'google_cloudfunctions2_function', { name: settings.name });

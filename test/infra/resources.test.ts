@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { expect, test } from 'vitest';
 import { functions, type SparkSettings } from '../../functions/settings.ts';
@@ -316,4 +316,26 @@ test('no environment names a place outside the repository', () => {
     expect(existsSync(join(root, 'infra/environments', `${name}.ts`))).toBe(true);
     expect(asItIs(name).text).not.toContain(root);
   }
+});
+
+test('infra imports contracts, the settings of functions, and nothing else of the project', () => {
+  const files = readdirSync(join(root, 'infra'), { recursive: true, encoding: 'utf8' });
+  const imported = files
+    .filter((name) => name.endsWith('.ts'))
+    .flatMap((name) => {
+      const text = readFileSync(join(root, 'infra', name), 'utf8');
+      return [...text.matchAll(/from '(\.\.\/[^']+)'/g)].map(([, path]) => path);
+    });
+  expect(
+    [...new Set(imported)].filter(
+      (path) => !/^(\.\.\/)+(schemas\/|functions\/settings\.ts|environment\.ts)/.test(path ?? ''),
+    ),
+  ).toEqual([]);
+  // The index of the provider costs seconds and half a gigabyte; its single modules do not.
+  const whole = files.filter(
+    (name) =>
+      name.endsWith('.ts') &&
+      readFileSync(join(root, 'infra', name), 'utf8').includes("from '@cdktf/provider-google'"),
+  );
+  expect(whole).toEqual([]);
 });
