@@ -14,6 +14,7 @@ import {
   closeSync,
   type Dirent,
   existsSync,
+  fdatasync,
   fstatSync,
   mkdirSync,
   openSync,
@@ -24,8 +25,8 @@ import {
   rmSync,
   statSync,
   unlinkSync,
+  writeSync,
 } from 'node:fs';
-import { type FileHandle, open } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { Blobs, Content, Staged, Stamp, WalkEntry, WalkOptions } from './blobs.ts';
 import { compareNames, walkSorted } from './blobs.ts';
@@ -98,44 +99,52 @@ class FileContent implements Content {
   }
 }
 
-/** Takes the bytes of one upload as they come: memory stays flat however large the object. */
+/**
+ * Takes the bytes of one upload as they come: memory stays flat however large the object. Only the
+ * sync goes through the thread pool; a write into the page cache is cheaper than the way there.
+ */
 export class StagedWriter {
   readonly id: string;
   readonly #path: string;
+  readonly #fd: number;
   readonly #sums = new ChecksumStream();
-  readonly #file: FileHandle;
   #size = 0;
 
-  constructor(id: string, path: string, file: FileHandle) {
+  constructor(id: string, path: string) {
     this.id = id;
     this.#path = path;
-    this.#file = file;
+    this.#fd = openSync(path, 'wx');
   }
 
   get size(): number {
     return this.#size;
   }
 
-  async add(bytes: Uint8Array): Promise<void> {
-    this.#sums.add(bytes);
+  /** Throws without having taken anything if the disk refuses: the same bytes may come again. */
+  add(bytes: Uint8Array): void {
     let done = 0;
     while (done < bytes.length) {
-      const { bytesWritten } = await this.#file.write(bytes, done, bytes.length - done);
-      done += bytesWritten;
+      done += writeSync(this.#fd, bytes, done, bytes.length - done, this.#size + done);
     }
+    this.#sums.add(bytes);
     this.#size += bytes.length;
   }
 
   /** Syncs the bytes; afterwards they may be inserted. */
   async end(): Promise<Staged> {
-    await this.#file.datasync();
-    const { ino, mtimeMs, size } = await this.#file.stat();
-    await this.#file.close();
-    return { id: this.id, stamp: { ino, mtimeMs, size }, ...this.#sums.end() };
+    try {
+      await new Promise<void>((resolve, reject) => {
+        fdatasync(this.#fd, (error) => (error ? reject(error) : resolve()));
+      });
+      const { ino, mtimeMs, size } = fstatSync(this.#fd);
+      return { id: this.id, stamp: { ino, mtimeMs, size }, ...this.#sums.end() };
+    } finally {
+      closeSync(this.#fd);
+    }
   }
 
-  async abandon(): Promise<void> {
-    await this.#file.close();
+  abandon(): void {
+    closeSync(this.#fd);
     rmSync(this.#path, { force: true });
   }
 }
@@ -180,28 +189,32 @@ export class DiskBlobs implements Blobs {
     this.#apart.delete(bucket);
   }
 
-  async writer(): Promise<StagedWriter> {
+  writer(): StagedWriter {
     const id = randomUUID();
-    const path = this.#stagedPath(id);
-    return new StagedWriter(id, path, await open(path, 'wx'));
+    return new StagedWriter(id, this.#stagedPath(id));
   }
 
   async stage(bytes: Uint8Array): Promise<Staged> {
-    const writer = await this.writer();
-    await writer.add(bytes);
+    const writer = this.writer();
+    try {
+      writer.add(bytes);
+    } catch (error) {
+      writer.abandon();
+      throw error;
+    }
     return writer.end();
   }
 
   async concat(sources: readonly Content[]): Promise<Staged> {
-    const writer = await this.writer();
+    const writer = this.writer();
     try {
       for (const source of sources) {
         for (let at = 0; at < source.size; at += BLOCK) {
-          await writer.add(await source.read(at, Math.min(source.size, at + BLOCK)));
+          writer.add(await source.read(at, Math.min(source.size, at + BLOCK)));
         }
       }
     } catch (error) {
-      await writer.abandon();
+      writer.abandon();
       throw error;
     }
     return writer.end();

@@ -99,7 +99,7 @@ export async function startStorage(options: StorageServerOptions): Promise<Stora
     const closed = new Promise<void>((resolve) => server.close(() => resolve()));
     server.closeAllConnections();
     await closed;
-    await uploads.close();
+    uploads.close();
     await journal.close();
   };
   return { url, state, durable, close };

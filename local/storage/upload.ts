@@ -41,10 +41,10 @@ export class Uploads {
     this.#clock = clock;
   }
 
-  async close(): Promise<void> {
+  close(): void {
     const open = [...this.#sessions.values()];
     this.#sessions.clear();
-    for (const session of open) await session.writer?.abandon();
+    for (const session of open) session.writer?.abandon();
   }
 
   async handle(exchange: Exchange, bucket: string): Promise<void> {
@@ -96,11 +96,11 @@ export class Uploads {
     options: WriteOptions,
     media: AsyncIterable<Buffer>,
   ): Promise<void> {
-    const writer = await this.#blobs.writer();
+    const writer = this.#blobs.writer();
     try {
-      for await (const part of media) await writer.add(part);
+      for await (const part of media) writer.add(part);
     } catch (error) {
-      await writer.abandon();
+      writer.abandon();
       throw error;
     }
     const resource = state.insert(bucket, name, await writer.end(), options);
@@ -117,7 +117,7 @@ export class Uploads {
     const type = request.headers['x-upload-content-type'];
     const options = writeOptions(exchange, metadata, typeof type === 'string' ? type : undefined);
     state.checkWrite(bucket, name, options.preconditions);
-    await this.#expire();
+    this.#expire();
     if (this.#sessions.size >= MAX_SESSIONS) {
       throw new StorageError(503, 'backendError', 'Too many open resumable sessions.');
     }
@@ -142,12 +142,12 @@ export class Uploads {
       .end();
   }
 
-  async #expire(): Promise<void> {
+  #expire(): void {
     const oldest = this.#clock.now() - SESSION_MS;
     for (const [id, session] of this.#sessions) {
       if (session.used >= oldest) continue;
       this.#sessions.delete(id);
-      await session.writer?.abandon();
+      session.writer?.abandon();
     }
   }
 
@@ -170,7 +170,7 @@ export class Uploads {
     const { request, response, state, durable } = exchange;
     if (request.method === 'DELETE') {
       this.#sessions.delete(id);
-      await session.writer?.abandon();
+      session.writer?.abandon();
       answer(response, 499);
       return;
     }
@@ -179,7 +179,7 @@ export class Uploads {
       answer(response, 200, session.done);
       return;
     }
-    session.writer ??= await this.#blobs.writer();
+    session.writer ??= this.#blobs.writer();
     const { writer } = session;
     const range = contentRange(request.headers['content-range']);
     if (range.start !== undefined) {
@@ -194,7 +194,7 @@ export class Uploads {
       // A client that did not hear our answer sends bytes again that we have.
       let skip = writer.size - range.start;
       for await (const part of request as AsyncIterable<Buffer>) {
-        if (skip < part.length) await writer.add(part.subarray(skip));
+        if (skip < part.length) writer.add(part.subarray(skip));
         skip = Math.max(0, skip - part.length);
       }
     }
