@@ -174,7 +174,9 @@ export function loaded(
 ): Ledger {
   const closing = ledger.in_flight?.sequence === batch.sequence;
   const flight = closing ? null : ledger.in_flight;
-  const alone = closing && ledger.in_flight?.runs.length === 0;
+  // A request of an operator makes partitions stale; only a batch without one can show no progress.
+  const { runs = [], recompute = [] } = (closing && ledger.in_flight) || {};
+  const alone = closing && runs.length + recompute.length === 0;
   if (batch.sequence <= ledger.loaded) return { ...ledger, in_flight: flight };
   return {
     ...ledger,

@@ -63,8 +63,16 @@ export async function loadBatch(
   const found = await readJson<BatchManifest>(world.objects, bucket, name);
   const { ledger } = await readLedger(world, bucket, domain);
   // Messages come again for days: one whose batch was abandoned meanwhile has nothing to do.
-  if (ledger.sequence >= sequence && !concerns(ledger, sequence)) return;
+  if (ledger.sequence >= sequence && !concerns(ledger, sequence)) {
+    // Nor has anybody else: a manifest left behind would look like a batch still to be loaded.
+    if (found !== null) {
+      await world.objects.remove(bucket, name, { ifGeneration: found.generation });
+    }
+    return;
+  }
   if (found === null) {
+    // Only an abandoned batch loses its manifest; the one after it has done its work.
+    if (ledger.loaded >= sequence) return;
     throw new Transient({ code: 'no_manifest', message: `${name} is not there (yet)` });
   }
   const startedAt = iso(world.clock.now());
@@ -114,10 +122,17 @@ async function abandon(
   });
 }
 
+export interface Replacement {
+  readonly domain: string;
+  readonly sequence: number;
+  /** Other domains' fences as the rows were made; the transaction refuses when one has moved. */
+  readonly unmoved?: ReadonlyMap<string, number>;
+}
+
 /** Stages every output, then replaces all of them in one fenced transaction. */
 export async function replaceRows(
   world: World,
-  of: { readonly domain: string; readonly sequence: number },
+  of: Replacement,
   outputs: readonly Output[],
   deadline: number,
 ): Promise<void> {
@@ -234,12 +249,12 @@ async function stagingThere(world: World, staging: string): Promise<boolean> {
 /** The transaction: readers see all tables of the batch at once, or none of it. */
 async function commit(
   world: World,
-  of: { readonly domain: string; readonly sequence: number },
+  of: Replacement,
   stages: readonly Stage[],
   deadline: number,
 ): Promise<void> {
   const { domain, sequence } = of;
-  const sql = transaction(domain, sequence, stages);
+  const sql = transaction(of, stages);
   const hash = createHash('sha256').update(sql).digest('hex').slice(0, 8);
   try {
     await runJob(world, `commit_${domain}_${sequence}_${hash}`, deadline, {
@@ -254,7 +269,10 @@ async function commit(
 }
 
 /** The script in its one fixed form. */
-export function transaction(domain: string, sequence: number, stages: readonly Stage[]): string {
+export function transaction(of: Replacement, stages: readonly Stage[]): string {
+  const { domain, sequence, unmoved = new Map<string, number>() } = of;
+  const fence = (name: string): string =>
+    `(SELECT COALESCE(MAX(sequence), 0) FROM \`ops.fence\` WHERE domain = '${name}')`;
   const replaced = stages.flatMap(({ output, staging }) => {
     const target = `\`${output.dataset}.${output.table}\``;
     const columns = output.schema.map((column) => `\`${column.name}\``).join(', ');
@@ -267,7 +285,11 @@ export function transaction(domain: string, sequence: number, stages: readonly S
   });
   return [
     'BEGIN TRANSACTION',
-    `ASSERT (SELECT COALESCE(MAX(sequence), 0) FROM \`ops.fence\` WHERE domain = '${domain}') < ${sequence} AS 'fence of ${domain} is at or above ${sequence}'`,
+    `ASSERT ${fence(domain)} < ${sequence} AS 'fence of ${domain} is at or above ${sequence}'`,
+    ...[...unmoved].map(
+      ([other, at]) =>
+        `ASSERT ${fence(other)} = ${at} AS 'fence of ${other} is no longer at ${at}'`,
+    ),
     ...replaced,
     `DELETE FROM \`ops.fence\` WHERE domain = '${domain}'`,
     `INSERT INTO \`ops.fence\` (\`domain\`, \`sequence\`) VALUES ('${domain}', ${sequence})`,
@@ -320,7 +342,8 @@ async function close(
   world.log('INFO', 'batch_loaded', { domain, sequence, tables: manifest.tables.length });
 }
 
-async function fenceOf(world: World, domain: string): Promise<number> {
+/** The last sequence of a domain that readers see; 0 = none. */
+export async function fenceOf(world: World, domain: string): Promise<number> {
   const [row] = await world.warehouse.rows(
     'SELECT COALESCE(MAX(sequence), 0) AS sequence FROM `ops.fence` WHERE domain = @domain',
     { domain },

@@ -123,7 +123,8 @@ async function readOpen(
         if (manifest.remaining !== null) waiting.unshift(manifest.remaining);
       } catch (failure) {
         failures.push(failure);
-        await putLast(world, config, of, window);
+        // Only an order: not being able to write it down must not end the other lanes' invocation.
+        await putLast(world, config, of, window).catch((second: unknown) => failures.push(second));
       }
     }
   };
@@ -185,7 +186,8 @@ async function landPiece(
     if (page.remaining !== null && sameWindow(page.remaining, window)) continue;
     const enough = landing.bytes() >= PIECE_BYTES || world.clock.now() >= context.deadline;
     if (page.remaining === null || enough) {
-      return landing.finish({ window, remaining: page.remaining });
+      // Awaited here: leaving the loop waits for the reader, and a rejection must not be alone meanwhile.
+      return await landing.finish({ window, remaining: page.remaining });
     }
   }
   throw new Transient({

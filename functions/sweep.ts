@@ -9,7 +9,7 @@ import { type Checkpoint, readCheckpoint } from './checkpoint.ts';
 import type { Config } from './config.ts';
 import { classified } from './errors.ts';
 import { type Ledger, readLedger } from './ledger.ts';
-import { loadBatch, replaceRows } from './load.ts';
+import { fenceOf, loadBatch, replaceRows } from './load.ts';
 import {
   type BatchManifest,
   type FailedRun,
@@ -224,30 +224,36 @@ async function rebuildOps(world: World, config: Config): Promise<void> {
   const now = world.clock.now();
   const deadline = now + LOAD_PATIENCE_MS;
   const sequence = Math.floor(now / 1000);
-  const before = await loadedSequences(world, config);
+  const loaded = await fences(world);
   const hourly = new Date(now).getUTCMinutes() < 10;
-  const open = hourly ? await openWork(world, config) : { days: [], runs: [], batches: [] };
-  const freshness = await freshnessOf(world, before, now);
-  // A batch that was loaded meanwhile has written its runs; what was read before must not undo it.
-  const still = (await loadedSequences(world, config)).join() === before.join();
-  const of = still ? open : { days: [], runs: [], batches: [] };
-  const outputs = await rebuiltOutputs(world, config, { sequence, ...of, freshness });
-  await replaceRows(world, { domain: 'ops', sequence }, outputs, deadline);
+  const open = hourly ? await openWork(world, config, loaded) : { days: [], runs: [], batches: [] };
+  const freshness = await freshnessOf(world, loaded, now);
+  const outputs = await rebuiltOutputs(world, config, { sequence, ...open, freshness });
+  // A batch that is loaded meanwhile writes its runs; what was read before must not stand beside.
+  const of = { domain: 'ops', sequence, ...(hourly ? { unmoved: loaded } : {}) };
+  try {
+    await replaceRows(world, of, outputs, deadline);
+  } catch (failure) {
+    if (!hourly || same(await fences(world), loaded)) throw failure;
+    world.log('INFO', 'ops_rebuild_overtaken', { sequence });
+  }
 }
 
-async function loadedSequences(world: World, config: Config): Promise<readonly string[]> {
-  const sequences: string[] = [];
-  for (const domain of transformedDomains) {
-    const { ledger } = await readLedger(world, config.buckets.control, domain);
-    sequences.push(`${domain}:${ledger.loaded}`);
-  }
-  return sequences;
+/** Per domain the last sequence that readers see. */
+async function fences(world: World): Promise<ReadonlyMap<string, number>> {
+  const found = new Map<string, number>();
+  for (const domain of transformedDomains) found.set(domain, await fenceOf(world, domain));
+  return found;
 }
+
+const same = (a: ReadonlyMap<string, number>, b: ReadonlyMap<string, number>): boolean =>
+  [...a].every(([domain, sequence]) => b.get(domain) === sequence);
 
 /** Runs of today and yesterday that are not loaded, runs set aside, batches in flight. */
 async function openWork(
   world: World,
   config: Config,
+  loaded: ReadonlyMap<string, number>,
 ): Promise<{
   readonly days: readonly string[];
   readonly runs: readonly RunRow[];
@@ -275,7 +281,7 @@ async function openWork(
       if (found === null) continue;
       const manifest = found.value;
       const batch = batchOf.get(name);
-      if (batch !== undefined && batch.sequence <= ledger.loaded) continue;
+      if (batch !== undefined && batch.sequence <= (loaded.get(domain) ?? 0)) continue;
       const failure = failureOf.get(name);
       days.add(manifest.finished_at.slice(0, 10));
       if (batch !== undefined) runs.push(runRow(manifest, { state: 'transformed', batch }));
@@ -327,10 +333,9 @@ async function recent<T>(
 /** One look at every dated table: its newest event and how far that lies back. */
 async function freshnessOf(
   world: World,
-  loaded: readonly string[],
+  loaded: ReadonlyMap<string, number>,
   now: number,
 ): Promise<readonly FreshnessRow[]> {
-  const sequences = new Map(loaded.map((text) => text.split(':') as [string, string]));
   const rows: FreshnessRow[] = [];
   for (const [table, contract] of Object.entries(catalog.tables)) {
     const { partition } = contract;
@@ -348,7 +353,7 @@ async function freshnessOf(
       newest_event_at: newest === null ? null : iso(newest),
       lag_seconds: newest === null ? null : Math.round((now - newest) / 1000),
       checked_at: iso(now),
-      loaded_sequence: Number(sequences.get(domain) ?? 0),
+      loaded_sequence: loaded.get(domain) ?? 0,
     });
   }
   return rows;

@@ -7,11 +7,11 @@ import { catalog as deployed } from '../../schemas/rendered/catalog.ts';
 
 const email = defineDomain({
   about: 'Email',
-  longest_wait_minutes: 20,
+  longest_wait_minutes: 10,
   start_at_bytes: 60_000,
   batch_runs: 12,
   batch_bytes: 100_000,
-  stale_partitions: 2,
+  stale_partitions: 20,
   owner: 'nobody',
 });
 

@@ -85,7 +85,7 @@ export class Deliveries {
     const { random } = this.#simulation;
     for (const taker of takers) {
       if (this.drops(topic, message) || random.chance(this.mail.lost)) {
-        this.#simulation.note(null, `${topic} ${shown(message)} LOST`);
+        this.#simulation.note(null, `${topic} ${shown(message)} LOST`, 'landmark');
         continue;
       }
       const copies = random.chance(this.mail.duplicated) ? 2 : 1;
@@ -103,7 +103,11 @@ export class Deliveries {
   #again(subscription: Subscription, message: Message, attempt: number): void {
     if (attempt >= delivery.maxDeliveryAttempts) {
       this.deadLetters += 1;
-      this.#simulation.note(null, `${subscription.topic} ${shown(message)} DEAD LETTER`);
+      this.#simulation.note(
+        null,
+        `${subscription.topic} ${shown(message)} DEAD LETTER`,
+        'landmark',
+      );
       return;
     }
     const { minimumBackoffSeconds, maximumBackoffSeconds } = delivery;
@@ -144,7 +148,8 @@ export class Deliveries {
     handle(message, this.#worldOf(process), this.#config).then(
       () => end('done'),
       (error: unknown) => {
-        simulation.note(process, `REJECTS ${error instanceof Error ? error.message : error}`);
+        const reason = error instanceof Error ? error.message : String(error);
+        simulation.note(process, `REJECTS ${reason}`, 'landmark');
         end('failed');
       },
     );

@@ -20,8 +20,8 @@ import { calmJobs, type JobWeather, Tables } from './warehouse.ts';
 
 const MINUTE_MS = 60_000;
 
-/** Half past five: an hour and a half before the second reading of what lies before six. */
-export const START = Date.UTC(2026, 10, 21, 5, 20);
+/** Eighty minutes before the second reading of what lies before six. */
+export const START = Date.UTC(2026, 10, 21, 5, 40);
 
 const names = { bronze: 'bronze', control: 'control', lake: 'lake', rejected: 'rejected' } as const;
 
@@ -106,6 +106,14 @@ export async function run(plan: Plan): Promise<Pipeline> {
     new Broken(
       [`seed ${plan.seed}: ${what}`, ...simulation.trace().map((line) => `    ${line}`)].join('\n'),
     );
+  // A rejection that nobody waits for would end the instance of a deployed function.
+  const floating = (reason: unknown): void => {
+    simulation.broken ??= new Broken(`a promise was left alone and rejected: ${String(reason)}`);
+  };
+  process.on('unhandledRejection', floating);
+  const { stackTraceLimit } = Error;
+  // Refusals are everyday answers here; writing their stacks would be most of the work.
+  Error.stackTraceLimit = 0;
   try {
     let faults: readonly string[] = [];
     for (let minutes = plan.settled; minutes <= plan.patience; minutes += 10) {
@@ -122,8 +130,9 @@ export async function run(plan: Plan): Promise<Pipeline> {
     if (!(error instanceof Broken) || error.message.startsWith('seed ')) throw error;
     throw fail(error.message);
   } finally {
-    // Rejections of promises that nobody waits for would show up here.
+    Error.stackTraceLimit = stackTraceLimit;
     await turn();
+    process.off('unhandledRejection', floating);
   }
   return pipeline;
 }
@@ -172,7 +181,8 @@ function build(plan: Plan): Pipeline {
     log: (severity, event, fields) => {
       logged.set(event, (logged.get(event) ?? 0) + 1);
       if (plan.trace === true && severity !== 'DEBUG') {
-        simulation.note(process, `LOGS ${event} ${JSON.stringify(fields ?? {})}`);
+        const kind = severity === 'INFO' ? 'event' : 'landmark';
+        simulation.note(process, `LOGS ${event} ${JSON.stringify(fields ?? {})}`, kind);
       }
     },
   });
@@ -198,7 +208,7 @@ function build(plan: Plan): Pipeline {
     events: plan.events,
     historyDays: 2,
     from: START,
-    to: START + 38 * MINUTE_MS,
+    to: START + 19 * MINUTE_MS,
     lateness: 28 * MINUTE_MS,
     poison: plan.poison ?? 0,
   });

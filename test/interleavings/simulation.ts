@@ -52,6 +52,8 @@ export interface Process {
   /** How far its clock is off, milliseconds. */
   readonly skew: number;
   alive: boolean;
+  /** Nothing of it moves before this instant: an instance without a processor for a while. */
+  frozenUntil: number;
   /** Told once when it is killed. */
   onKilled: () => void;
 }
@@ -70,7 +72,9 @@ export type Fate =
   | 'repeated'
   /** The effect, or the answer, comes minutes later. */
   | 'late_effect'
-  | 'late_answer';
+  | 'late_answer'
+  /** The whole process stands still for up to 25 minutes, beyond its lease and its timeout. */
+  | 'frozen';
 
 /** Decides the fate of every call, in the order in which they are made. */
 export type Fates = (
@@ -89,7 +93,8 @@ interface Event {
   readonly run: () => void | Promise<void>;
 }
 
-const TRACE = 60;
+/** Events that a failure shows, and of those that changed something; more with TRACE=5000. */
+const TRACE = Number(globalThis.process.env['TRACE'] ?? 60);
 
 export class Simulation {
   /** Epoch milliseconds. */
@@ -102,6 +107,7 @@ export class Simulation {
   calls = 0;
   events = 0;
   readonly #trace: string[] = [];
+  readonly #landmarks: string[] = [];
   readonly #traced: boolean;
   #heap: Event[] = [];
   #order = 0;
@@ -115,13 +121,20 @@ export class Simulation {
 
   spawn(name: string, skew = 0): Process {
     this.#processes += 1;
-    return { id: this.#processes, name, skew, alive: true, onKilled: () => undefined };
+    return {
+      id: this.#processes,
+      name,
+      skew,
+      alive: true,
+      frozenUntil: 0,
+      onKilled: () => undefined,
+    };
   }
 
   kill(process: Process): void {
     if (!process.alive) return;
     process.alive = false;
-    this.note(process, 'KILLED');
+    this.note(process, 'KILLED', 'landmark');
     process.onKilled();
   }
 
@@ -130,13 +143,18 @@ export class Simulation {
     this.#push({ at: this.now + Math.max(0, ms), order: ++this.#order, run });
   }
 
+  /** The same for a process: never when it is dead, later when it is frozen. */
+  afterIn(process: Process, ms: number, run: () => void | Promise<void>): void {
+    this.after(ms, () => {
+      if (!process.alive) return;
+      if (process.frozenUntil <= this.now) return run();
+      this.afterIn(process, process.frozenUntil - this.now, run);
+    });
+  }
+
   /** Resolves after so many milliseconds, unless the process is dead by then. */
   sleep(process: Process, ms: number): Promise<void> {
-    return new Promise((resolve) => {
-      this.after(ms, () => {
-        if (process.alive) resolve();
-      });
-    });
+    return new Promise((resolve) => this.afterIn(process, ms, resolve));
   }
 
   /** One call of a process to the world; `repeat` is what the client's second try would find. */
@@ -153,12 +171,12 @@ export class Simulation {
       this.calls += 1;
       const fate = this.fates({ service, verb, what }, process);
       const late = (): number => this.random.between(10_000, 300_000);
-      const answer = (ms: number, settle: () => void): void =>
-        this.after(ms, () => {
-          if (process.alive) settle();
-        });
+      const answer = (ms: number, settle: () => void): void => this.afterIn(process, ms, settle);
+      if (fate === 'frozen') {
+        process.frozenUntil = this.now + this.random.between(60_000, 1_500_000);
+        this.note(process, 'FREEZES', 'landmark');
+      }
       const act = async (): Promise<void> => {
-        if (!process.alive) return;
         if (fate === 'cut_before') {
           this.note(process, `${service}.${verb} ${what}: cut before`);
           return this.kill(process);
@@ -185,8 +203,7 @@ export class Simulation {
         }
         if (fate === 'repeated' && repeat !== undefined) {
           const first = result;
-          return this.after(this.random.between(50, 5_000), async () => {
-            if (!process.alive) return;
+          return this.afterIn(process, this.random.between(50, 5_000), async () => {
             const second = await repeat(first);
             this.note(process, `${service}.${verb} ${what} again -> ${shown(second)}`);
             answer(this.#latency(), () => resolve(second));
@@ -194,7 +211,7 @@ export class Simulation {
         }
         answer(fate === 'late_answer' ? late() : this.#latency(), () => resolve(result));
       };
-      this.after(fate === 'late_effect' ? late() : this.#latency(), act);
+      this.afterIn(process, fate === 'late_effect' ? late() : this.#latency(), act);
     });
   }
 
@@ -204,15 +221,18 @@ export class Simulation {
     return draw < 0.9 ? 1 + 60 * draw : 1_000 * draw * this.random.next() * 4;
   }
 
-  note(process: Process | null, text: string): void {
+  /** Writes an event into the trace; landmarks are kept longer than what lies between them. */
+  note(process: Process | null, text: string, kind: 'event' | 'landmark' = 'event'): void {
     if (!this.#traced) return;
     const who = process === null ? '' : `${process.name}#${process.id} `;
-    this.#trace.push(`${new Date(this.now).toISOString()} ${who}${text}`);
-    if (this.#trace.length > TRACE) this.#trace.shift();
+    const line = `${new Date(this.now).toISOString()} ${who}${text}`;
+    const kept = kind === 'landmark' ? this.#landmarks : this.#trace;
+    kept.push(line);
+    if (kept.length > TRACE) kept.shift();
   }
 
   trace(): readonly string[] {
-    return this.#trace;
+    return ['-- what happened', ...this.#landmarks, '-- the last calls', ...this.#trace];
   }
 
   /** Runs events until the given instant, a broken invariant, or `until` says so. */

@@ -26,7 +26,7 @@ const SILVER = 'silver/email/email_events';
 const STATES = 'state/email/partitions';
 
 /** Stale partitions of one table worked off by one batch. */
-const STALE_AT_ONCE = 2;
+const STALE_AT_ONCE = 20;
 
 export interface Event {
   readonly id: string;
@@ -40,7 +40,15 @@ export interface Event {
 
 export type Row = Readonly<Record<string, unknown>>;
 
-const dayOf = (ms: number): string => new Date(ms).toISOString().slice(0, 10);
+/** Instants before this are not in any account here. */
+const EPOCH = Date.UTC(2026, 10, 1);
+
+/**
+ * The partition of an instant. Twenty minutes count as a day, so that a run of a few hours has many
+ * partitions of few rows, some of which become empty again.
+ */
+export const dayOf = (ms: number): string =>
+  new Date(EPOCH + Math.floor((ms - EPOCH) / 1_200_000) * 86_400_000).toISOString().slice(0, 10);
 
 /** The partitions of each table that an event touches: where people look for it. */
 const touchedBy = {
@@ -166,6 +174,8 @@ interface Batch {
 export class Spark {
   weather: SparkWeather = calmSpark;
   codeVersion = 'v1';
+  /** A job that has learnt to read what broke it. */
+  mended = false;
   /** Scenarios: called when a driver is about to start; false = it never does. */
   starts: (id: string) => boolean = () => true;
   readonly lake = new Lake();
@@ -184,6 +194,11 @@ export class Spark {
     this.#simulation = simulation;
     this.#objectsOf = options.objectsOf;
     this.#buckets = options.buckets;
+  }
+
+  /** Silver as a batch left it. */
+  silverAt(manifest: BatchManifest | undefined): ReadonlyMap<string, Event> {
+    return this.lake.silver[manifest?.versions[SILVER] ?? 0]?.rows ?? new Map();
   }
 
   get buckets(): { readonly control: string; readonly bronze: string; readonly lake: string } {
@@ -225,24 +240,24 @@ export class Spark {
     const simulation = this.#simulation;
     const { random } = simulation;
     if (random.chance(this.weather.neverRuns) || !this.starts(id)) {
-      batch.state = { state: 'failed', message: 'Insufficient quota' };
-      simulation.note(null, `batch ${id} NEVER RAN`);
+      batch.state = { state: 'failed', message: 'Insufficient quota', ran: false };
+      simulation.note(null, `batch ${id} NEVER RAN`, 'landmark');
       return;
     }
     batch.state = { state: 'running' };
     const process = simulation.spawn('spark');
-    simulation.note(process, `STARTS ${id}`);
+    simulation.note(process, `STARTS ${id}`, 'landmark');
     const end = (state: BatchState): void => {
       if (batch.state.state === 'running') batch.state = state;
-      simulation.note(process, `ENDS ${id} ${state.state}`);
+      simulation.note(process, `ENDS ${id} ${state.state}`, 'landmark');
     };
     process.onKilled = () =>
       simulation.after(random.between(2_000, 60_000), () =>
-        end({ state: 'failed', message: 'The driver was lost' }),
+        end({ state: 'failed', message: 'The driver was lost', ran: true }),
       );
     if (random.chance(this.weather.zombies)) {
       simulation.after(random.between(100, 2_000), () =>
-        end({ state: 'failed', message: 'Given up for lost' }),
+        end({ state: 'failed', message: 'Given up for lost', ran: true }),
       );
     }
     const objects = this.#objectsOf(process);
@@ -250,8 +265,10 @@ export class Spark {
       () => simulation.after(random.between(500, 3_000), () => end({ state: 'succeeded' })),
       (error: unknown) => {
         const message = error instanceof Error ? error.message : String(error);
-        simulation.note(process, `FAILS ${message}`);
-        simulation.after(random.between(500, 3_000), () => end({ state: 'failed', message }));
+        simulation.note(process, `FAILS ${message}`, 'landmark');
+        simulation.after(random.between(500, 3_000), () =>
+          end({ state: 'failed', message, ran: true }),
+        );
       },
     );
   }
@@ -262,8 +279,9 @@ export class Spark {
     const found = await readJson<Claim>(objects, control, at('--claim'));
     if (found === null) throw new Error(`no claim ${at('--claim')}`);
     const claim = found.value;
+    const progress = { merged: false };
     try {
-      await this.#batch(process, objects, claim, this.codeVersion);
+      await this.#batch(process, objects, claim, this.codeVersion, progress);
     } catch (error) {
       const known = error instanceof Poisoned || error instanceof Conflict || this.weather.saysWhy;
       if (known) {
@@ -273,6 +291,7 @@ export class Spark {
           attempt: claim.attempt,
           code: (error as Error).name,
           message: (error as Error).message,
+          merged: progress.merged,
           failed_at: new Date(this.#simulation.now).toISOString(),
         };
         const name = place.failure(claim.domain, claim.sequence, claim.attempt);
@@ -290,7 +309,13 @@ export class Spark {
     return flight?.sequence !== claim.sequence || flight.attempt !== claim.attempt;
   }
 
-  async #batch(process: Process, objects: Objects, claim: Claim, code: string): Promise<void> {
+  async #batch(
+    process: Process,
+    objects: Objects,
+    claim: Claim,
+    code: string,
+    progress: { merged: boolean },
+  ): Promise<void> {
     const simulation = this.#simulation;
     const { lake } = this;
     const started = new Date(simulation.now).toISOString();
@@ -320,6 +345,7 @@ export class Spark {
       touched.push(...(held === undefined ? [event] : [held, event]));
     }
     if (await this.#overtaken(objects, claim)) return;
+    progress.merged = true;
     const silver = await delta('merge', SILVER, () => {
       if (lake.silver.length - 1 !== before) throw new Conflict(`${SILVER} has moved`);
       if (touched.length > 0) lake.silver.push({ touched, rows });
@@ -428,7 +454,7 @@ export class Spark {
         throw new Error(`${file.name} is not what ${name} lists`);
       }
       for (const event of eventsIn(found.bytes).events) {
-        if (event.poison) throw new Poisoned(`${name} cannot be transformed`);
+        if (event.poison && !this.mended) throw new Poisoned(`${name} cannot be transformed`);
         events.push(event);
       }
     }

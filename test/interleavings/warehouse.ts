@@ -3,6 +3,7 @@
  * table, and the load transaction is one step that either happens whole or not at all. Two
  * transactions that overlap in time and change one table: the later one is aborted.
  */
+import { Permanent } from '../../functions/errors.ts';
 import type { JobState, Warehouse } from '../../functions/world.ts';
 import type { Buckets } from './buckets.ts';
 import type { Process, Simulation } from './simulation.ts';
@@ -77,7 +78,7 @@ export class Tables {
     const { random } = this.#simulation;
     const takes = random.chance(this.weather.slow)
       ? random.between(30_000, 600_000)
-      : random.between(20, 2_000);
+      : random.between(20, 500);
     const fails = random.chance(this.weather.fails);
     this.#simulation.after(takes, async () => {
       const outcome: JobState = fails
@@ -119,16 +120,20 @@ export class Tables {
       const next = new Map<string, readonly Row[]>();
       const held = (table: string): readonly Row[] => next.get(table) ?? this.rows.get(table) ?? [];
       for (const statement of statements) {
-        const asserted = /^ASSERT .*WHERE domain = '(\w+)'\) < (\d+) AS '(.*)'$/.exec(statement);
+        const asserted = /^ASSERT .*WHERE domain = '(\w+)'\) (<|=) (\d+) AS '(.*)'$/.exec(
+          statement,
+        );
         const deleted = /^DELETE FROM `([\w.]+)` WHERE (.*)$/.exec(statement);
         const copied = /^INSERT INTO `([\w.]+)` \((.*)\) SELECT .* FROM `([\w.]+)`$/.exec(
           statement,
         );
         const valued = /^INSERT INTO `([\w.]+)` \((.*)\) VALUES \((.*)\)$/.exec(statement);
         if (asserted !== null) {
-          const [, domain = '', sequence, message = ''] = asserted;
+          const [, domain = '', operator, sequence, message = ''] = asserted;
           const row = held('ops.fence').find((candidate) => candidate['domain'] === domain);
-          if (Number(row?.['sequence'] ?? 0) >= Number(sequence)) return invalid(message);
+          const fence = Number(row?.['sequence'] ?? 0);
+          const holds = operator === '<' ? fence < Number(sequence) : fence === Number(sequence);
+          if (!holds) return invalid(message);
         } else if (deleted !== null) {
           const [, table = '', condition = ''] = deleted;
           const gone = conditionOf(condition);
@@ -177,47 +182,68 @@ export class Tables {
     if (/FROM `ops\.fence` WHERE domain = @domain/.test(sql)) {
       return [{ sequence: this.fence(String(params['domain'])) }];
     }
+    const counted = /^SELECT COUNT\(\*\) AS found FROM `([\w.]+)`$/.exec(sql);
+    if (counted !== null) {
+      const rows = this.rows.get(counted[1] ?? '');
+      if (rows !== undefined) return [{ found: rows.length }];
+      throw new Permanent({ code: 'bigquery_refused', message: `Not found: Table ${counted[1]}` });
+    }
     const fresh =
-      /^SELECT CAST\(MAX\((\w+)\) AS STRING\) AS newest, COUNT\(\*\) AS row_count FROM `([\w.]+)` WHERE (\w+) >= @since$/.exec(
-        sql,
-      );
+      /^SELECT CAST\(MAX\((\w+)\) AS STRING\) AS newest FROM `([\w.]+)` WHERE (.*)$/.exec(sql);
     if (fresh === null) throw new Error(`the model cannot answer: ${sql}`);
-    const [, column = '', table = '', partition = ''] = fresh;
-    const rows = (this.rows.get(table) ?? []).filter(
-      (row) => String(row[partition]) >= String(params['since']),
-    );
-    const newest =
-      rows
-        .map((row) => String(row[column]))
-        .sort()
-        .at(-1) ?? null;
-    return [{ newest, row_count: rows.length }];
+    const [, column = '', table = '', condition = ''] = fresh;
+    const rows = (this.rows.get(table) ?? []).filter(conditionOf(condition));
+    const newest = rows.map((row) => String(row[column])).sort();
+    return [{ newest: newest.at(-1) ?? null }];
   }
 }
 
-/** The conditions that deletions use: a column in literal days, names of runs, one batch. */
+/** The conditions that are used: AND, OR, parentheses, and a column beside literals. */
 function conditionOf(text: string): (row: Row) => boolean {
-  if (text === 'TRUE') return () => true;
-  if (text === 'FALSE') return () => false;
-  if (text.includes(') OR (')) {
-    const parts = text.split(' OR ').map(conditionOf);
+  const tokens = text.match(/'[^']*'|[(),]|!=|>=|=|[\w]+/g) ?? [];
+  let at = 0;
+  const next = (): string => tokens[at++] ?? '';
+  const literal = (): string => {
+    const token = next();
+    return (token === 'DATE' ? next() : token).replace(/^'(.*)'$/, '$1');
+  };
+  const single = (): ((row: Row) => boolean) => {
+    const first = next();
+    if (first === 'TRUE' || first === 'FALSE') return () => first === 'TRUE';
+    if (first === '(') {
+      const inner = either();
+      next();
+      return inner;
+    }
+    const operator = next();
+    if (operator === 'IN') {
+      const wanted = new Set<string>();
+      for (next(); tokens[at - 1] !== ')'; next()) wanted.add(literal());
+      return (row) => wanted.has(String(row[first]));
+    }
+    const value = literal();
+    if (operator === '=') return (row) => String(row[first]) === value;
+    if (operator === '!=') return (row) => String(row[first]) !== value;
+    if (operator === '>=') return (row) => String(row[first]) >= value;
+    throw new Error(`the model cannot read the condition: ${text}`);
+  };
+  const both = (): ((row: Row) => boolean) => {
+    const parts = [single()];
+    for (; tokens[at] === 'AND'; ) {
+      next();
+      parts.push(single());
+    }
+    return (row) => parts.every((part) => part(row));
+  };
+  const either = (): ((row: Row) => boolean) => {
+    const parts = [both()];
+    for (; tokens[at] === 'OR'; ) {
+      next();
+      parts.push(both());
+    }
     return (row) => parts.some((part) => part(row));
-  }
-  const bare = text.replace(/^\((.*)\)$/, '$1');
-  const parts = bare.split(' AND ').map((part) => {
-    const one = /^(\w+) = (.+)$/.exec(part);
-    const some = /^(\w+) IN \((.*)\)$/.exec(part);
-    const literal = (value: string): string => value.replace(/^(?:DATE )?'(.*)'$/, '$1');
-    if (one !== null) {
-      const [, column = '', value = ''] = one;
-      return (row: Row) => String(row[column]) === literal(value);
-    }
-    if (some !== null) {
-      const [, column = '', values = ''] = some;
-      const wanted = new Set(values.split(', ').map(literal));
-      return (row: Row) => wanted.has(String(row[column]));
-    }
-    throw new Error(`the model cannot read the condition: ${part}`);
-  });
-  return (row) => parts.every((part) => part(row));
+  };
+  const whole = either();
+  if (at !== tokens.length) throw new Error(`the model cannot read the condition: ${text}`);
+  return whole;
 }
