@@ -36,6 +36,10 @@ const FRESH_TRIES = 4;
 
 const STAGING = 'ops_staging';
 
+/** A batch's share of refused records that a person hears of, and their least number. */
+const REJECTED_SHARE = 0.02;
+const REJECTED_LEAST = 10;
+
 /** Messages: a notification of `batches/<domain>/<sequence>.json`. */
 export const handle: Handler = async (message, world, config) => {
   const object = notifiedObject(message) ?? String(message.data['batch'] ?? '');
@@ -340,6 +344,27 @@ async function close(
   // Last: its notification starts the next batch, which must find the ledger closed.
   await createJson(world.objects, bucket, place.load(domain, sequence), record);
   world.log('INFO', 'batch_loaded', { domain, sequence, tables: manifest.tables.length });
+  for (const told of unusualRejections(manifest.sources)) {
+    world.log('ERROR', 'rejected_rate', told);
+  }
+}
+
+/** Sources of which an unusual share of records broke its contract; a few always do. */
+export function unusualRejections(outputs: BatchManifest['sources']): readonly {
+  readonly source: string;
+  readonly records: number;
+  readonly rejected: number;
+  readonly rate: number;
+}[] {
+  const sources = [...new Set(outputs.map(({ source }) => source))];
+  return sources
+    .map((source) => {
+      const own = outputs.filter((output) => output.source === source);
+      const records = own.reduce((sum, output) => sum + output.records, 0);
+      const rejected = own.reduce((sum, output) => sum + output.rejected, 0);
+      return { source, records, rejected, rate: records === 0 ? 0 : rejected / records };
+    })
+    .filter(({ rejected, rate }) => rejected >= REJECTED_LEAST && rate > REJECTED_SHARE);
 }
 
 /** The last sequence of a domain that readers see; 0 = none. */

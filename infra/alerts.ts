@@ -77,11 +77,11 @@ export const loggedAlerts: readonly LoggedAlert[] = [
     by: 'domain',
   },
   {
-    name: 'late-table',
-    title: 'A table is late',
+    name: 'late-tables',
+    title: 'The tables of a domain are late',
     urgency: 'ERROR',
-    event: 'table_late',
-    by: 'table',
+    event: 'runs_overdue',
+    by: 'domain',
   },
   {
     name: 'rejected-rate',
@@ -89,6 +89,13 @@ export const loggedAlerts: readonly LoggedAlert[] = [
     urgency: 'ERROR',
     event: 'rejected_rate',
     by: 'source',
+  },
+  {
+    name: 'failed-submit',
+    title: 'A domain cannot be taken further',
+    urgency: 'ERROR',
+    event: 'advance_failed',
+    by: 'domain',
   },
   {
     name: 'failed-sweep',
