@@ -3,6 +3,7 @@ import { rm } from 'node:fs/promises';
 import { type DuckDBConnection, DuckDBInstance, type Json } from '@duckdb/node-api';
 import type { Dml, Expr } from './ast.ts';
 import type { TableUse } from './bound.ts';
+import { Gate } from './gate.ts';
 import { informationSchema } from './information_schema.ts';
 import { loadSql } from './load.ts';
 import { MACROS } from './macros.ts';
@@ -61,9 +62,11 @@ export class DuckdbStore implements Store {
   readonly writer: DuckDBConnection;
   readonly options: StoreOptions;
   readonly maps: Maps = { dataset: new Map(), table: new Map(), job: new Map() };
-  /** The writers wait in a row; readers see the last commit (MVCC) and do not wait. */
+  /** The writers wait in a row. */
   tail: Promise<unknown> = Promise.resolve();
   results = 0;
+  /** Whoever reads tables goes through it, from the look into the catalog to the last row. */
+  readonly gate = new Gate();
 
   constructor(options: StoreOptions, instance: DuckDBInstance, writer: DuckDBConnection) {
     this.options = options;
@@ -131,9 +134,13 @@ export class DuckdbStore implements Store {
     await this.writer.run('BEGIN TRANSACTION');
     try {
       const result = await work(transaction);
+      const commit = async (): Promise<void> => {
+        await this.writer.run('COMMIT');
+        transaction.publish();
+      };
+      const touched = transaction.touched;
       await transaction.flush();
-      await this.writer.run('COMMIT');
-      transaction.publish();
+      await (touched ? this.gate.alone(commit) : commit());
       return result;
     } catch (error) {
       await this.writer.run('ROLLBACK').catch(() => undefined);
@@ -247,6 +254,8 @@ export class DuckdbStore implements Store {
 
 class DuckdbTransaction implements Transaction {
   readonly store: DuckdbStore;
+  /** Rows or tables have changed, not only entries of the catalog. */
+  touched = false;
   readonly changes = new Map<
     string,
     { readonly kind: Kind; readonly key: string; readonly entry: unknown }
@@ -300,6 +309,7 @@ class DuckdbTransaction implements Transaction {
   }
 
   async run(sql: string): Promise<number> {
+    this.touched = true;
     return (await this.store.writer.run(sql)).rowsChanged;
   }
 

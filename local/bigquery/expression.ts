@@ -291,7 +291,7 @@ function binary(
     ).sql;
     if (left.type === 'DATE')
       throw unsupported(
-        'DATE and INTERVAL with an operator (it gives a DATETIME); DATE_ADD and DATE_SUB',
+        'DATE with INTERVAL and an operator (a DATETIME; use DATE_ADD or DATE_SUB)',
         at,
       );
     return shifted(
@@ -337,10 +337,7 @@ function binary(
   if (op === '+' && left.type === 'INT64' && right.type === 'DATE')
     return { sql: `bq_add_days(${right.sql}, ${left.sql})`, type: 'DATE' };
   if (op === '-' && left.type === right.type && (left.type === 'DATE' || left.type === 'TIMESTAMP'))
-    throw unsupported(
-      `${left.type} minus ${left.type} (it gives an INTERVAL); ${left.type}_DIFF is the function`,
-      at,
-    );
+    throw unsupported(`${left.type} minus ${left.type} (an INTERVAL; use ${left.type}_DIFF)`, at);
   for (const side of [left, right])
     if (!isNumber(side.type) && side.type !== 'NULL')
       throw new QueryFault(
@@ -470,7 +467,7 @@ function conversion(value: Bound, type: Type, safe: boolean, at: number): Bound 
     case 'TIMESTAMP':
       if (from === 'STRING') {
         const parsed = `bq_timestamp_of(${sql})`;
-        if (safe) throw unsupported('SAFE_CAST to TIMESTAMP; SAFE.PARSE_TIMESTAMP is', at);
+        if (safe) throw unsupported('SAFE_CAST to TIMESTAMP (use SAFE.PARSE_TIMESTAMP)', at);
         return {
           sql: `(CASE WHEN ${sql} IS NULL THEN NULL WHEN bq_is_timestamp(${sql}) THEN ${parsed} ELSE error('Invalid timestamp: ' || ${sql}) END)`,
           type,

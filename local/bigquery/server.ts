@@ -18,9 +18,11 @@ import { parse } from './parse.ts';
 import { Refusal } from './refusal.ts';
 import { isDml } from './script.ts';
 import {
+  checkConfiguration,
   type ErrorProto,
   type Job,
   type JobConfiguration,
+  jobKey,
   type QueryConfiguration,
   refusalOf,
   State,
@@ -291,8 +293,12 @@ class Service {
     return this.tableResource(table);
   }
 
-  async tableResource(table: Table): Promise<unknown> {
-    const { rows, bytes } = await this.store.count(table);
+  async tableResource({ dataset, id }: Table): Promise<unknown> {
+    const { table, rows, bytes } = await this.store.gate.shared(async () => {
+      // Looked up again: a commit may have come between, and a replaced table has other rows.
+      const current = this.state.table(dataset, id);
+      return { table: current, ...(await this.store.count(current)) };
+    });
     return {
       ...table.resource,
       ...this.tableSummary(table),
@@ -330,7 +336,13 @@ class Service {
     };
   }
 
-  async tableData({ query, params: [dataset = '', id = ''] }: Call): Promise<unknown> {
+  tableData(call: Call): Promise<unknown> {
+    return this.store.gate.shared(() => this.tableDataPage(call));
+  }
+
+  async tableDataPage({ query, params: [dataset = '', id = ''] }: Call): Promise<unknown> {
+    if (query.get('selectedFields') !== null)
+      throw new Refusal('notImplemented', 'selectedFields is not supported locally');
     const table = this.state.table(dataset, id);
     const { rows } = await this.store.count(table);
     const columns = table.fields.map((field) => ({ name: field.name, type: columnType(field) }));
@@ -377,7 +389,9 @@ class Service {
     this.checkLocation(location);
     if (configuration.load === undefined && configuration.query === undefined)
       throw new Refusal('notImplemented', 'Only load and query jobs are supported locally');
-    if (configuration.dryRun === true) return this.dryRun(configuration, location);
+    checkConfiguration(configuration);
+    if (configuration.dryRun === true)
+      return this.store.gate.shared(() => this.dryRun(configuration, location));
     if (configuration.query !== undefined && this.isSelect(configuration.query))
       return this.jobResource(this.select(id, location, configuration));
     if (this.selects.has(id))
@@ -399,15 +413,24 @@ class Service {
   }
 
   start(job: Job): Promise<Job> {
-    const { query } = job.configuration;
-    const work = this.state
-      .run(job, {
-        parameters: queryParameters(query?.queryParameters ?? []),
-        defaultDataset: query?.defaultDataset?.datasetId,
+    const work = this.execution(job)
+      .catch((error: unknown): Job => {
+        // The store itself failed (a full disk): callers learn it, and the next start runs the job again.
+        const ended: Job = { ...job, state: 'DONE', error: errorProto(refusalOf(error, '')) };
+        this.store.maps.job.set(jobKey(job.id, job.location), ended);
+        return ended;
       })
       .finally(() => this.running.delete(job.id));
     this.running.set(job.id, work);
     return work;
+  }
+
+  async execution(job: Job): Promise<Job> {
+    const { query } = job.configuration;
+    return this.state.run(job, {
+      parameters: queryParameters(query?.queryParameters ?? []),
+      defaultDataset: query?.defaultDataset?.datasetId,
+    });
   }
 
   /** A statement that does not parse counts as a SELECT: its job fails with the position. */
@@ -531,20 +554,22 @@ class Service {
 
   async execute(select: Select): Promise<void> {
     try {
-      const translated = this.translate(select.configuration);
-      select.bytes = await this.store.bytes(translated.uses);
-      const limit = select.configuration.query?.maximumBytesBilled;
-      // BigQuery bills 10 MB at least for each table read.
-      const billed =
-        translated.uses.length === 0
-          ? 0
-          : Math.max(select.bytes, 10_485_760 * translated.uses.length);
-      if (limit !== undefined && limit !== null && billed > Number(limit))
-        throw new Refusal(
-          'bytesBilledLimitExceeded',
-          `Query exceeded limit for bytes billed: ${limit}. ${billed} or higher required.`,
-        );
-      select.result = await this.store.query(translated, select.abort.signal);
+      await this.store.gate.shared(async () => {
+        const translated = this.translate(select.configuration);
+        select.bytes = await this.store.bytes(translated.uses);
+        const limit = select.configuration.query?.maximumBytesBilled;
+        // BigQuery bills 10 MB at least for each table read.
+        const billed =
+          translated.uses.length === 0
+            ? 0
+            : Math.max(select.bytes, 10_485_760 * translated.uses.length);
+        if (limit !== undefined && limit !== null && billed > Number(limit))
+          throw new Refusal(
+            'bytesBilledLimitExceeded',
+            `Query exceeded limit for bytes billed: ${limit}. ${billed} or higher required.`,
+          );
+        select.result = await this.store.query(translated, select.abort.signal);
+      });
     } catch (error) {
       select.error = errorProto(refusalOf(error, select.configuration.query?.query ?? ''));
     }
@@ -649,8 +674,12 @@ class Service {
     const at = location ?? this.location;
     this.checkLocation(at);
     const configuration: JobConfiguration = { query: { ...rest, query } as QueryConfiguration };
+    checkConfiguration(configuration);
     if (dryRun === true)
-      return { ...((await this.dryRun(configuration, at)) as Body), jobComplete: true };
+      return {
+        ...((await this.store.gate.shared(() => this.dryRun(configuration, at))) as Body),
+        jobComplete: true,
+      };
     const id = `job_${randomUUID()}`;
     const params = new URLSearchParams({
       timeoutMs: `${timeoutMs ?? 10_000}`,

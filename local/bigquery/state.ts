@@ -163,6 +163,37 @@ export function jobKey(id: string, location: string): string {
   return `${location.toLowerCase()}.${id}`;
 }
 
+/** What a load may say; the rest would change its meaning and is refused. */
+const LOAD_KEYS = new Set(
+  (
+    'sourceUris sourceFormat destinationTable schema writeDisposition createDisposition ignoreUnknownValues ' +
+    'maxBadRecords autodetect parquetOptions decimalTargetTypes fileSetSpecType timePartitioning clustering'
+  ).split(' '),
+);
+const QUERY_KEYS = new Set(
+  (
+    'query useLegacySql defaultDataset maximumBytesBilled parameterMode queryParameters useQueryCache labels priority ' +
+    'jobCreationMode destinationTable'
+  ).split(' '),
+);
+
+/** Refuses a configuration that says more than this server knows. */
+export function checkConfiguration({ load, query }: JobConfiguration): void {
+  const check = (what: string, given: object | undefined, known: ReadonlySet<string>): void => {
+    for (const [key, value] of Object.entries(given ?? {}))
+      if (!known.has(key) && value !== undefined && value !== null && value !== false)
+        throw new Refusal('invalid', `configuration.${what}.${key} is not supported locally`);
+  };
+  check('load', load, LOAD_KEYS);
+  check('query', query, QUERY_KEYS);
+  check('load.parquetOptions', load?.parquetOptions, new Set(['enableListInference']));
+  const decimals = load?.decimalTargetTypes ?? ['NUMERIC'];
+  if (decimals.join() !== 'NUMERIC')
+    throw new Refusal('invalid', `decimalTargetTypes ${decimals.join()} is not supported locally`);
+  if (load?.autodetect === true && load.sourceFormat !== 'PARQUET')
+    throw new Refusal('invalid', 'autodetect is not supported locally; state the schema');
+}
+
 const FORMATS = new Set(['PARQUET', 'NEWLINE_DELIMITED_JSON']);
 const DISPOSITIONS = new Set([
   'WRITE_TRUNCATE',

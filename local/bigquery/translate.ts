@@ -301,6 +301,8 @@ class Translator implements Binder {
       select.from === undefined
         ? { sql: '', relations: [], merged: [] }
         : this.from(select.from, outer);
+    if (select.from === undefined && select.where !== undefined)
+      throw new QueryFault('Query without FROM clause cannot have a WHERE clause', select.at);
     const windows = new Map<string, WindowSpec>(
       select.windows.map(({ name, spec }) => [name.toLowerCase(), spec]),
     );

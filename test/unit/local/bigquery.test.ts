@@ -440,20 +440,22 @@ describe('the load transaction', () => {
       `INSERT INTO ${dataset}.t (day, id, n) SELECT day, id, n FROM ${dataset}.staging`,
     ];
     await run(`${dataset}_1`, script(1, ...replace));
-    const second = run(`${dataset}_2`, script(2, ...replace));
-    let state: string | undefined;
-    void second.then((job) => {
-      state = job.state;
-    });
     const seen = new Set<unknown>();
-    while (state === undefined)
-      seen.add(
-        (
-          await warehouse.rows(`SELECT COUNT(*) AS n FROM ${dataset}.t WHERE day = '2026-01-01'`)
-        )[0]?.['n'],
-      );
-    expect(state).toBe('done');
-    expect([...seen]).toEqual([200000]);
+    const states: JobState[] = [];
+    const read = async (): Promise<void> => {
+      while (states.length < 3) {
+        const [row] = await warehouse.rows(
+          `SELECT COUNT(*) AS n, COUNT(DISTINCT id) AS ids FROM ${dataset}.t WHERE day = '2026-01-01'`,
+        );
+        seen.add(`${row?.['n']} ${row?.['ids']}`);
+      }
+    };
+    const readers = [read(), read()];
+    for (const sequence of [2, 3, 4])
+      states.push(await run(`${dataset}_${sequence}`, script(sequence, ...replace)));
+    await Promise.all(readers);
+    expect(states.map(({ state }) => state)).toEqual(['done', 'done', 'done']);
+    expect([...seen]).toEqual(['200000 200000']);
   });
 });
 

@@ -100,7 +100,10 @@ describe.each([
   });
 
   let number = 0;
-  const id = (): string => `job_${(number += 1)}`;
+  const id = (): string => {
+    number += 1;
+    return `job_${number}`;
+  };
   async function ended(jobId: string): Promise<JobState> {
     for (;;) {
       const state = await warehouse.job(jobId);
