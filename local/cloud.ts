@@ -28,6 +28,7 @@ import { type Declared, functionNames, readDeclared } from './declared.ts';
 import { type Gate, openGate } from './functions.ts';
 import { type RunningHubspot, startHubspot } from './outside/hubspot/server.ts';
 import { startPlatform } from './platform.ts';
+import { processIdentity } from './process_identity.ts';
 import { type PubsubServer, startPubsub } from './pubsub/server.ts';
 import { Scheduler } from './scheduler.ts';
 import { Secrets } from './secrets.ts';
@@ -102,6 +103,7 @@ const OWN_FILE = 'cloud.json';
 
 interface Own {
   readonly pid: number | null;
+  readonly born: string | null;
   /** The stand-in's "today" when it was first filled: the same account after every start. */
   readonly until: number;
 }
@@ -299,14 +301,8 @@ function writeWhole(file: string, value: unknown): void {
   renameSync(`${file}.new`, file);
 }
 
-const alive = (pid: number): boolean => {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM';
-  }
-};
+/** Folders that clouds of this very process run on. */
+const taken = new Set<string>();
 
 /** One cloud per folder. @throws CannotStart */
 function takeFolder(data: string, fresh: boolean): Own {
@@ -314,7 +310,8 @@ function takeFolder(data: string, fresh: boolean): Own {
   let own: Own | null = null;
   if (existsSync(file)) {
     own = JSON.parse(readFileSync(file, 'utf8')) as Own;
-    if (own.pid !== null && own.pid !== process.pid && alive(own.pid)) {
+    const same = own.pid !== null && processIdentity(own.pid) === own.born;
+    if (same && (own.pid !== process.pid || taken.has(data))) {
       throw new CannotStart(
         `a local cloud already runs on ${data} (process ${own.pid}): stop it with Ctrl-C, or name another folder with --data`,
       );
@@ -331,14 +328,21 @@ function takeFolder(data: string, fresh: boolean): Own {
     }
     own = null;
   }
-  const taken = { pid: process.pid, until: own?.until ?? Date.now() };
+  const mine = {
+    pid: process.pid,
+    born: processIdentity(process.pid),
+    until: own?.until ?? Date.now(),
+  };
   mkdirSync(data, { recursive: true });
-  writeWhole(file, taken);
-  return taken;
+  writeWhole(file, mine);
+  taken.add(data);
+  return mine;
 }
 
-const releaseFolder = (data: string, own: Own): void =>
-  writeWhole(join(data, OWN_FILE), { ...own, pid: null });
+function releaseFolder(data: string, own: Own): void {
+  taken.delete(data);
+  writeWhole(join(data, OWN_FILE), { ...own, pid: null, born: null });
+}
 
 /** Files the stack uploads; their names carry the hash of their content. */
 async function upload(declared: Declared, endpoint: string): Promise<void> {

@@ -134,13 +134,13 @@ class Instance {
         `--max-old-space-size=${Math.round(memoryMb * 0.85)}`,
         '--disable-warning=ExperimentalWarning',
         '--import',
-        join(import.meta.dirname, 'loopback.ts'),
+        join(import.meta.dirname, 'function_process.ts'),
         FRAMEWORK,
         `--source=${this.#bundle}`,
       ],
       {
         cwd: this.#bundle,
-        stdio: ['ignore', 'pipe', 'pipe'],
+        stdio: ['pipe', 'pipe', 'pipe'],
         // Exactly what the stack declares, and what the platform itself sets.
         env: {
           ...variables,

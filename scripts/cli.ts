@@ -12,6 +12,10 @@ interface Entry {
 
 /** In the order of the help page: run it, look into it, correct it, work on it. */
 export const commands: Readonly<Record<string, Entry>> = {
+  demo: {
+    about: 'start the local cloud, fill it, and show what arrives in the tables',
+    load: () => import('./demo.ts'),
+  },
   local: { about: 'start the local cloud and stay', load: () => import('./local.ts') },
   tick: { about: 'fire schedules now', load: () => import('./tick.ts') },
   settle: {

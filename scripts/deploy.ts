@@ -98,9 +98,11 @@ async function requireTerraform(program: string): Promise<void> {
       `${program} is not there: install Terraform ${LEAST_TERRAFORM.join('.')} or later and put it on PATH (docs/deploy.md)`,
     );
   }
-  const { terraform_version: version = '' } = JSON.parse(output) as {
-    readonly terraform_version?: string;
-  };
+  // Not parsed whole: warnings about Terraform's own settings may stand before it.
+  const version = /"terraform_version":\s*"([^"]+)"/.exec(output)?.[1];
+  if (version === undefined) {
+    throw new Failure(`${program} does not say which version it is: ${output.slice(0, 200)}`);
+  }
   const [major = 0, minor = 0] = version.split('.').map(Number);
   const [leastMajor, leastMinor] = LEAST_TERRAFORM;
   if (major < leastMajor || (major === leastMajor && minor < leastMinor)) {

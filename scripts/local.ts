@@ -2,7 +2,7 @@
 import { rmSync, writeFileSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { join, relative, resolve } from 'node:path';
-import type { Command } from 'commander';
+import { type Command, InvalidArgumentError } from 'commander';
 import { CannotStart, type Cloud, type CloudOptions, startCloud } from '../local/cloud.ts';
 import { WrongSchedule } from '../local/scheduler.ts';
 import { Unknown } from '../local/stack.ts';
@@ -74,13 +74,18 @@ export async function stay(cloud: Cloud): Promise<void> {
   say(`stopped in ${duration(Date.now() - begun)}; the next start goes on from here`);
 }
 
+const wholeNumber = (text: string): number => {
+  if (!/^[1-9]\d*$/.test(text)) throw new InvalidArgumentError('it must be a whole number');
+  return Number(text);
+};
+
 interface LocalOptions {
   readonly data?: string;
   readonly fresh: boolean;
   readonly hubspotUrl?: string;
   readonly hubspotEvents?: string;
   readonly hubspotObjects?: string;
-  readonly hubspotScale?: string;
+  readonly hubspotSize?: number;
   readonly quietSchedules: boolean;
 }
 
@@ -91,7 +96,7 @@ export function declare(command: Command): void {
     .option('--hubspot-url <url>', 'a HubSpot API instead of the stand-in')
     .option('--hubspot-events <file>', 'v1 events for the stand-in, NDJSON, one event a line')
     .option('--hubspot-objects <dir>', 'campaigns, emails, contacts, owners for the stand-in')
-    .option('--hubspot-scale <scale>', 'size of the made-up account: small, medium, large, or N')
+    .option('--hubspot-size <events>', 'about how many events the made-up account has', wholeNumber)
     .option('--quiet-schedules', 'schedules fire only by ./tributary tick', false)
     .addHelpText(
       'after',
@@ -112,7 +117,7 @@ Examples:
       if (options.hubspotUrl !== undefined && (eventsFile ?? objectsDir) !== undefined) {
         throw new Failure('--hubspot-url replaces the stand-in: it cannot be filled as well');
       }
-      const scale = options.hubspotScale;
+      const scale = options.hubspotSize;
       const cloud = await openCloud({
         data: resolve(options.data ?? join(localFolder, 'cloud')),
         fresh: options.fresh,
@@ -122,9 +127,7 @@ Examples:
           ...(options.hubspotUrl === undefined ? {} : { url: options.hubspotUrl }),
           ...(eventsFile === undefined ? {} : { eventsFile }),
           ...(objectsDir === undefined ? {} : { objectsDir }),
-          ...(scale === undefined
-            ? {}
-            : { scale: /^\d+$/.test(scale) ? Number(scale) : (scale as 'small') }),
+          ...(scale === undefined ? {} : { scale }),
         },
       });
       await stay(cloud);

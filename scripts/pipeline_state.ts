@@ -81,6 +81,9 @@ export async function readPipeline(target: Target): Promise<PipelineState> {
   };
 }
 
+/** Spark's messages carry whole plans after their first line. */
+const brief = (reason: string): string => (reason.split('\n')[0] ?? '').slice(0, 300);
+
 /** Sentences on what is not done, and whether it can move on by itself. */
 export interface Unsettled {
   readonly what: string;
@@ -108,7 +111,7 @@ export function unsettled(state: PipelineState): readonly Unsettled[] {
           ? []
           : [
               moving(
-                `${name}: batch ${flight.sequence}, attempt ${flight.attempt}, of ${flight.runs.length} runs is not loaded${failure === undefined ? '' : `; the attempt before failed: ${failure.reason}`}`,
+                `${name}: batch ${flight.sequence}, attempt ${flight.attempt}, of ${flight.runs.length} runs is not loaded${failure === undefined ? '' : `; the attempt before failed: ${brief(failure.reason)}`}`,
               ),
             ]),
         ...(flight === null && waiting > 0 ? [moving(`${name}: ${waiting} runs wait`)] : []),

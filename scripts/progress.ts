@@ -31,7 +31,8 @@ export async function step<T>(about: string, work: () => Promise<T>): Promise<T>
 }
 
 /** Prints rows under their column names, numbers to the right. */
-export function table(rows: readonly Readonly<Record<string, unknown>>[]): string {
+export function table(lines: readonly object[]): string {
+  const rows = lines as readonly Readonly<Record<string, unknown>>[];
   const [first] = rows;
   if (first === undefined) return '(nothing)';
   const names = Object.keys(first);

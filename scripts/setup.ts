@@ -13,6 +13,7 @@ import { copyFile, readdir, readFile, rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import type { Command } from 'commander';
+import { processIdentity } from '../local/process_identity.ts';
 import { Failure } from './failure.ts';
 import { inRoot, root, toolsFolder } from './place.ts';
 import { duration, say } from './progress.ts';
@@ -109,15 +110,6 @@ from pyspark.sql import SparkSession
   rmSync(ivy, { recursive: true, force: true });
 }
 
-const alive = (pid: number): boolean => {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM';
-  }
-};
-
 /** Holds the lock that the launcher takes too, so that two set-ups never mix. */
 async function locked(work: () => Promise<void>): Promise<void> {
   const lock = join(toolsFolder, 'lock');
@@ -130,7 +122,7 @@ async function locked(work: () => Promise<void>): Promise<void> {
       if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
     }
     const holder = Number(await readFile(join(lock, 'pid'), 'utf8').catch(() => '0'));
-    if (holder > 0 ? !alive(holder) : waited > 10) {
+    if (holder > 0 ? processIdentity(holder) === null : waited > 10) {
       await rename(lock, `${lock}.${process.pid}`).catch(() => undefined);
       rmSync(`${lock}.${process.pid}`, { recursive: true, force: true });
       continue;

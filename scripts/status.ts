@@ -70,7 +70,7 @@ export async function readStatus(target: Target): Promise<Status> {
         loaded_batch: ledger.loaded,
         stale_partitions: ledger.stale,
         set_aside_runs: failed,
-        last_failure: flight?.failures.at(-1)?.reason ?? null,
+        last_failure: flight?.failures.at(-1)?.reason.split('\n')[0] ?? null,
       };
     }),
     rejected: rejected.map((row) => ({

@@ -9,6 +9,7 @@ import type { Config } from '../functions/config.ts';
 import { functions, pullFunctionOf } from '../functions/settings.ts';
 import type { World } from '../functions/world.ts';
 import type { CloudEndpoints } from '../local/cloud.ts';
+import { processIdentity } from '../local/process_identity.ts';
 import { catalog } from '../schemas/rendered/catalog.ts';
 import { Failure } from './failure.ts';
 import { localFolder } from './place.ts';
@@ -134,7 +135,7 @@ export function localEndpoints(options: TargetOptions): CloudEndpoints {
   let found: CloudEndpoints;
   try {
     found = JSON.parse(readFileSync(file, 'utf8')) as CloudEndpoints;
-    process.kill(found.pid, 0);
+    if (processIdentity(found.pid) === null) throw new Error('it was killed');
   } catch {
     throw new Failure(
       'no local cloud is running: start one with ./tributary local, or name a deployed environment with --env',
