@@ -20,7 +20,7 @@ async function terraform(behaviour: { readonly version?: string; readonly plan?:
     `#!/bin/sh
 echo "$*" >> '${folder}/calls'
 case "$*" in
-  version*) echo '{"terraform_version":"${behaviour.version ?? '1.11.4'}"}' ;;
+  version*) echo 'There are some problems with the CLI configuration' >&2; echo '{"terraform_version":"${behaviour.version ?? '1.11.4'}"}' ;;
   *" plan "*) exit ${behaviour.plan ?? 2} ;;
 esac
 `,
