@@ -266,7 +266,11 @@ async function openWork(
   const batches: BatchRow[] = [];
   for (const domain of transformedDomains) {
     const { ledger } = await readLedger(world, bucket, domain);
-    if (ledger.in_flight !== null) batches.push(inFlightRow(domain, ledger.in_flight));
+    const flight = ledger.in_flight;
+    // Loaded and not closed yet: its own transaction has written its row.
+    if (flight !== null && flight.sequence > (loaded.get(domain) ?? 0)) {
+      batches.push(inFlightRow(domain, flight));
+    }
     const from = place.batch(domain, Math.max(0, ledger.sequence - BATCHES_BACK));
     const transformed = await recent<BatchManifest>(world, bucket, `batches/${domain}/`, from);
     const batchOf = new Map(transformed.flatMap((batch) => batch.runs.map((run) => [run, batch])));
