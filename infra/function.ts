@@ -2,11 +2,11 @@
 import { CloudRunV2ServiceIamMember } from '@cdktf/provider-google/lib/cloud-run-v2-service-iam-member/index.js';
 import { Cloudfunctions2Function } from '@cdktf/provider-google/lib/cloudfunctions2-function/index.js';
 import { StorageBucketObject } from '@cdktf/provider-google/lib/storage-bucket-object/index.js';
-import type { ITerraformDependable } from 'cdktf';
 import { Construct } from 'constructs';
 import type { FunctionSettings, Variable } from '../functions/settings.ts';
 import type { Bucket } from './bucket.ts';
 import { Identity } from './identity.ts';
+import type { ImageBuild } from './image_build.ts';
 import type { Project } from './project.ts';
 import { PushSubscription } from './subscription.ts';
 import type { Topic } from './topic.ts';
@@ -31,13 +31,7 @@ export class DeployedFunction extends Construct {
       readonly code: Bucket;
       /** Its zip: path as Terraform will see it, and its content's hash. */
       readonly zip: { readonly source: string; readonly sha256: string };
-      /** Where images go and who builds them. */
-      readonly build: {
-        readonly repository: string;
-        readonly identity: Identity;
-        /** What the identity needs before a first build can succeed. */
-        readonly grants: readonly ITerraformDependable[];
-      };
+      readonly build: ImageBuild;
     },
   ) {
     super(scope, id);

@@ -1,7 +1,7 @@
 /** What each need of a function is granted, and nothing else. */
 import { type Need, pullFunctionOf } from '../functions/settings.ts';
 import type { SourceContract } from '../schemas/contract.ts';
-import type { Bucket } from './bucket.ts';
+import type { Buckets } from './buckets.ts';
 import type { Dataset } from './dataset.ts';
 import type { DeployedFunction } from './function.ts';
 import type { Project } from './project.ts';
@@ -14,11 +14,7 @@ export interface Estate {
   readonly project: Project;
   readonly sparkProject: Project;
   readonly spark: Spark;
-  readonly buckets: {
-    readonly bronze: Bucket;
-    readonly control: Bucket;
-    readonly lake: Bucket;
-  };
+  readonly buckets: Buckets;
   readonly hubspotToken: Secret;
   /** Topic by name. */
   readonly topics: ReadonlyMap<string, Topic>;

@@ -6,6 +6,7 @@ import { StorageBucketObject } from '@cdktf/provider-google/lib/storage-bucket-o
 import { Construct } from 'constructs';
 import type { SparkSettings } from '../functions/settings.ts';
 import { Bucket } from './bucket.ts';
+import type { Buckets } from './buckets.ts';
 import { Identity } from './identity.ts';
 import type { Project } from './project.ts';
 import { CustomRole } from './role.ts';
@@ -34,23 +35,18 @@ export class Spark extends Construct {
       readonly subnetRange: string;
       readonly maxExecutors: number;
       readonly ttlSeconds: number;
-      readonly code: Bucket;
       /** Content of main file and modules: also the code version that batches record. */
       readonly version: string;
       readonly main: Staged;
       readonly modules: Staged;
       readonly jars: readonly Staged[];
       readonly hashKey: Secret;
-      readonly buckets: {
-        readonly bronze: Bucket;
-        readonly control: Bucket;
-        readonly lake: Bucket;
-        readonly rejected: Bucket;
-      };
+      readonly buckets: Buckets;
     },
   ) {
     super(scope, id);
-    const { project, region, code, buckets, hashKey } = options;
+    const { project, region, buckets, hashKey } = options;
+    const { code } = buckets;
     const { projectId } = project;
     this.identity = new Identity(this, 'spark', { about: 'Spark batches', project: projectId });
     this.submitter = new CustomRole(this, 'spark_submitter', {

@@ -1,33 +1,26 @@
 /** Everything one environment consists of. */
 import { createHash } from 'node:crypto';
 import { basename, relative } from 'node:path';
-import { ArtifactRegistryRepository } from '@cdktf/provider-google/lib/artifact-registry-repository/index.js';
-import { ArtifactRegistryRepositoryIamMember } from '@cdktf/provider-google/lib/artifact-registry-repository-iam-member/index.js';
 import { GoogleProvider } from '@cdktf/provider-google/lib/provider/index.js';
-import {
-  GcsBackend,
-  LocalBackend,
-  TerraformElement,
-  TerraformResource,
-  TerraformStack,
-} from 'cdktf';
+import { GcsBackend, LocalBackend, TerraformElement, TerraformStack } from 'cdktf';
 import type { Construct, Node } from 'constructs';
 import { delivery, functions, pullFunctionOf, type Variable } from '../functions/settings.ts';
 import { type Catalog, OPS } from '../schemas/derive/rules.ts';
 import { Alerts } from './alerts.ts';
 import type { Artifact, Artifacts } from './artifacts.ts';
-import { Bucket } from './bucket.ts';
+import { makeBuckets } from './buckets.ts';
 import { Budget } from './budget.ts';
 import { Dataset } from './dataset.ts';
 import type { Environment } from './environment.ts';
 import { DeployedFunction } from './function.ts';
 import { type Estate, grantNeeds, pullTopicOf } from './grants.ts';
-import { Identity } from './identity.ts';
+import { makeImageBuild } from './image_build.ts';
 import { PersonalTag } from './personal.ts';
 import { Project, storageAgent } from './project.ts';
 import { CustomRole } from './role.ts';
 import { Schedule } from './schedule.ts';
 import { Secret } from './secret.ts';
+import { services, sparkServices, waitForServices } from './services.ts';
 import { Spark } from './spark.ts';
 import type { PushSubscription } from './subscription.ts';
 import { Topic } from './topic.ts';
@@ -87,7 +80,6 @@ export class TributaryStack extends TerraformStack {
       project: sparkProject,
       environment: name,
       region,
-      code: buckets.code,
       version: hashOf(artifacts.jobMain, artifacts.jobModules),
       main: { source: source(artifacts.jobMain), file: 'transform.py' },
       modules: { source: source(artifacts.jobModules), file: 'jobs.zip' },
@@ -158,7 +150,7 @@ export class TributaryStack extends TerraformStack {
       roles: makeRoles(this, environment),
       sources: catalog.sources,
     };
-    const build = makeBuild(this, project, region);
+    const build = makeImageBuild(this, project, region);
     const agent = storageAgent(this, environment.project);
     const inboxes: PushSubscription[] = [];
     const schedules: Schedule[] = [];
@@ -258,114 +250,6 @@ export class TributaryStack extends TerraformStack {
   }
 }
 
-const services = [
-  'artifactregistry',
-  'bigquery',
-  'cloudbuild',
-  'cloudfunctions',
-  'cloudresourcemanager',
-  'cloudscheduler',
-  'iam',
-  'logging',
-  'monitoring',
-  'pubsub',
-  'run',
-  'secretmanager',
-  'storage',
-];
-
-const sparkServices = ['compute', 'dataproc', 'iam', 'storage'];
-
-/** The service that must be on before a resource of a type can be made, by the type's beginning. */
-const serviceOfType: Readonly<Record<string, string>> = {
-  google_artifact_registry: 'artifactregistry',
-  google_bigquery: 'bigquery',
-  google_billing: 'billingbudgets',
-  google_cloud_run: 'run',
-  google_cloud_scheduler: 'cloudscheduler',
-  google_cloudfunctions2: 'cloudfunctions',
-  google_compute: 'compute',
-  google_data_catalog: 'datacatalog',
-  google_logging: 'logging',
-  google_monitoring: 'monitoring',
-  google_project_iam: 'iam',
-  google_pubsub: 'pubsub',
-  google_secret_manager: 'secretmanager',
-  google_service_account: 'iam',
-  google_storage: 'storage',
-};
-
-/** A first apply must not touch a service before it is switched on. */
-function waitForServices(stack: TerraformStack, projects: readonly Project[]): void {
-  for (const resource of stack.node.findAll()) {
-    if (!(resource instanceof TerraformResource)) continue;
-    const type = resource.terraformResourceType;
-    const [, service] =
-      Object.entries(serviceOfType).find(([beginning]) => type.startsWith(beginning)) ?? [];
-    if (service === undefined) continue;
-    const waits = new Set(
-      projects.flatMap((project) => {
-        const on = project.services.get(service);
-        return on === undefined ? [] : [`${on.terraformResourceType}.${on.friendlyUniqueId}`];
-      }),
-    );
-    resource.dependsOn = [...(resource.dependsOn ?? []), ...waits];
-  }
-}
-
-function makeBuckets(scope: Construct, environment: Environment) {
-  const { project, region } = environment;
-  const common = { location: region };
-  return {
-    bronze: new Bucket(scope, 'bronze', {
-      ...common,
-      name: `${project}-bronze`,
-      purpose: 'bronze',
-      versioned: true,
-      softDeleteDays: 7,
-      rules: [
-        {
-          action: { type: 'SetStorageClass', storageClass: 'NEARLINE' },
-          condition: { age: 90, matchesStorageClass: ['STANDARD'] },
-        },
-      ],
-    }),
-    control: new Bucket(scope, 'control', {
-      ...common,
-      name: `${project}-control`,
-      purpose: 'control',
-      versioned: true,
-      softDeleteDays: 7,
-      rules: [
-        {
-          // Rows of `ops` on their way into BigQuery; the manifests they were made of stay.
-          action: { type: 'Delete' },
-          condition: { age: 30, matchesPrefix: ['staging/'] },
-        },
-      ],
-    }),
-    lake: new Bucket(scope, 'lake', {
-      ...common,
-      name: `${project}-lake`,
-      purpose: 'lake',
-      softDeleteDays: 7,
-    }),
-    rejected: new Bucket(scope, 'rejected', {
-      ...common,
-      name: `${project}-rejected`,
-      purpose: 'rejected',
-      softDeleteDays: 7,
-      rules: [{ action: { type: 'Delete' }, condition: { age: environment.rejectedDays } }],
-    }),
-    code: new Bucket(scope, 'code', {
-      ...common,
-      name: `${project}-code`,
-      purpose: 'code',
-      softDeleteDays: 0,
-    }),
-  };
-}
-
 function makeRoles(scope: Construct, { project }: Environment): Estate['roles'] {
   return {
     // `bigquery.jobUser` lacks jobs.get: a sweep could not adopt what a load had started.
@@ -392,34 +276,6 @@ function makeRoles(scope: Construct, { project }: Environment): Estate['roles'] 
       ],
     }),
   };
-}
-
-/** Builds of functions: an own identity and repository, because default ones may have no rights. */
-function makeBuild(scope: Construct, project: Project, region: string) {
-  const identity = new Identity(scope, 'function-build', { about: 'Builds of functions' });
-  const repository = new ArtifactRegistryRepository(scope, 'function_images', {
-    repositoryId: 'functions',
-    location: region,
-    format: 'DOCKER',
-    description: 'Images of functions',
-    cleanupPolicies: [
-      { id: 'keep-latest', action: 'KEEP', mostRecentVersions: { keepCount: 5 } },
-      { id: 'remove-old', action: 'DELETE', condition: { olderThan: '2592000s' } },
-    ],
-  });
-  const mayWrite = new ArtifactRegistryRepositoryIamMember(scope, 'function_images_build_writer', {
-    repository: repository.name,
-    location: region,
-    role: 'roles/artifactregistry.writer',
-    member: identity.member,
-  });
-  const mayLog = project.grant(identity, 'roles/logging.logWriter');
-  // The service copies sources into a bucket of its own, which it names so; nothing else is read.
-  const mayRead = project.grant(identity, 'roles/storage.objectViewer', {
-    title: 'only sources of functions',
-    expression: 'resource.name.startsWith("projects/_/buckets/gcf-v2-")',
-  });
-  return { identity, repository: repository.id, grants: [mayWrite, mayLog, mayRead] };
 }
 
 const showsPersonal = (catalog: Catalog): boolean =>
