@@ -1,0 +1,130 @@
+/**
+ * The local services that functions need, in a process of their own:
+ *
+ *   node bench/parts/services.ts ROOT     prints {url of each} as one line, ends on SIGTERM
+ *
+ * Storage, BigQuery and Pub/Sub are the project's own local servers, on disk and synced as ever.
+ */
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
+import type { FunctionSettings } from '../../functions/settings.ts';
+import { startBigquery } from '../../local/bigquery/server.ts';
+import { startPubsub } from '../../local/pubsub/server.ts';
+import { startStorage } from '../../local/storage/server.ts';
+import { bigqueryColumns } from '../../schemas/derive/bigquery.ts';
+import { catalog } from '../../schemas/rendered/catalog.ts';
+import { inRoot } from '../../scripts/place.ts';
+import { startProgram } from './program.ts';
+
+export const PROJECT = 'bench';
+export const LOCATION = 'EU';
+export const buckets = {
+  bronze: 'bench-bronze',
+  control: 'bench-control',
+  lake: 'bench-lake',
+  rejected: 'bench-rejected',
+} as const;
+
+export interface Services {
+  readonly storage: string;
+  readonly pubsub: string;
+  readonly pubsubGrpc: string;
+  readonly bigquery: string;
+  readonly secrets: string;
+}
+
+/** Starts them as a program. */
+export async function startServices(
+  root: string,
+): Promise<{ readonly at: Services; readonly pid: number; close(): Promise<void> }> {
+  const { said, pid, close } = await startProgram(inRoot('bench/parts/services.ts'), [root]);
+  return { at: said as unknown as Services, pid, close };
+}
+
+/** The variables a function is deployed with, pointing at these services. */
+export function variablesOf(
+  settings: FunctionSettings,
+  at: Services,
+  hubspot: string,
+): Readonly<Record<string, string>> {
+  const { storage, pubsub, bigquery, secrets } = at;
+  const all: Readonly<Record<string, string>> = {
+    TRIBUTARY_PROJECT: PROJECT,
+    TRIBUTARY_REGION: 'europe-west1',
+    TRIBUTARY_LOCATION: LOCATION,
+    TRIBUTARY_ENVIRONMENT: 'bench',
+    TRIBUTARY_BUCKET_BRONZE: buckets.bronze,
+    TRIBUTARY_BUCKET_CONTROL: buckets.control,
+    TRIBUTARY_BUCKET_LAKE: buckets.lake,
+    TRIBUTARY_BUCKET_REJECTED: buckets.rejected,
+    TRIBUTARY_TOPIC_PULL: 'pull-hubspot',
+    TRIBUTARY_HUBSPOT_URL: hubspot,
+    TRIBUTARY_HUBSPOT_SECRET: 'hubspot-token',
+    TRIBUTARY_HUBSPOT_DAILY_SHARE: '1',
+    TRIBUTARY_SPARK: JSON.stringify({ properties: {}, labels: {} }),
+    TRIBUTARY_ENDPOINTS: JSON.stringify({ storage, pubsub, bigquery, secrets }),
+  };
+  return Object.fromEntries(settings.variables.map((name) => [name, all[name] ?? '']));
+}
+
+async function serve(root: string): Promise<void> {
+  const storage = await startStorage({ root: join(root, 'storage') });
+  for (const name of Object.values(buckets)) storage.state.declareBucket({ name });
+  const pubsub = await startPubsub({ root: join(root, 'pubsub') });
+  pubsub.state.declareTopic({ name: `projects/${PROJECT}/topics/pull-hubspot` });
+  const bigquery = await startBigquery({
+    projectId: PROJECT,
+    location: LOCATION,
+    resolve: () => [],
+  });
+  await createTables(bigquery.url);
+  const secrets = createServer((_request, response) => {
+    const data = Buffer.from('a token for benches').toString('base64');
+    response.writeHead(200, { 'content-type': 'application/json' });
+    response.end(JSON.stringify({ payload: { data } }));
+  });
+  await new Promise<void>((resolve) => secrets.listen(0, '127.0.0.1', resolve));
+  const at: Services = {
+    storage: storage.url,
+    pubsub: pubsub.restUrl,
+    pubsubGrpc: pubsub.grpcUrl,
+    bigquery: bigquery.url,
+    secrets: `http://127.0.0.1:${(secrets.address() as AddressInfo).port}`,
+  };
+  process.stdout.write(`${JSON.stringify(at)}\n`);
+  process.once('SIGTERM', async () => {
+    secrets.close();
+    secrets.closeAllConnections();
+    await Promise.all([storage.close(), pubsub.close(), bigquery.close()]);
+  });
+}
+
+/** The tables that contracts declare, empty: what the sweep and the reconciliation ask. */
+async function createTables(url: string): Promise<void> {
+  const datasets = `${url}/bigquery/v2/projects/${PROJECT}/datasets`;
+  const create = async (at: string, resource: unknown): Promise<void> => {
+    const answer = await fetch(at, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify(resource),
+    });
+    if (!answer.ok) throw new Error(await answer.text());
+  };
+  const names = new Set(Object.keys(catalog.tables).map((name) => name.split('.')[0] as string));
+  for (const datasetId of names) {
+    await create(datasets, {
+      datasetReference: { projectId: PROJECT, datasetId },
+      location: LOCATION,
+    });
+  }
+  for (const [name, contract] of Object.entries(catalog.tables)) {
+    const [datasetId, tableId] = name.split('.');
+    await create(`${datasets}/${datasetId}/tables`, {
+      tableReference: { projectId: PROJECT, datasetId, tableId },
+      schema: { fields: bigqueryColumns(contract) },
+    });
+  }
+}
+
+if (import.meta.main) await serve(process.argv[2] as string);
