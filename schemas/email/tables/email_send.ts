@@ -12,9 +12,11 @@ export const email_send = defineTable({
     'email.contacts': {
       // Only what resolves an address or a country: a contact changes for many other reasons.
       days: `SELECT DISTINCT self.sent_date FROM self JOIN (
-        SELECT explode(flatten(collect_set(concat(array(email_hash), coalesce(additional_email_hashes, array()))))) AS email_hash
-        FROM changed GROUP BY id
-        HAVING count(*) = 1 OR count(DISTINCT struct(email_hash, additional_email_hashes, merged_ids, country, is_deleted)) > 1
+        SELECT explode(all_of_one) AS email_hash FROM (
+          SELECT flatten(collect_set(concat(array(email_hash), coalesce(additional_email_hashes, array())))) AS all_of_one
+          FROM changed GROUP BY id
+          HAVING count(*) = 1 OR count(DISTINCT struct(email_hash, additional_email_hashes, merged_ids, country, is_deleted)) > 1
+        )
       ) AS touched USING (email_hash)`,
     },
   },

@@ -15,16 +15,20 @@ export const fact_email_engagement = defineTable({
     'email.contacts': {
       // Only what resolves an address or a country: a contact changes for many other reasons.
       days: `SELECT DISTINCT self.event_date FROM self JOIN (
-        SELECT explode(flatten(collect_set(concat(array(email_hash), coalesce(additional_email_hashes, array()))))) AS email_hash
-        FROM changed GROUP BY id
-        HAVING count(*) = 1 OR count(DISTINCT struct(email_hash, additional_email_hashes, merged_ids, country, is_deleted)) > 1
+        SELECT explode(all_of_one) AS email_hash FROM (
+          SELECT flatten(collect_set(concat(array(email_hash), coalesce(additional_email_hashes, array())))) AS all_of_one
+          FROM changed GROUP BY id
+          HAVING count(*) = 1 OR count(DISTINCT struct(email_hash, additional_email_hashes, merged_ids, country, is_deleted)) > 1
+        )
       ) AS touched USING (email_hash)`,
     },
     'email.marketing_emails': {
       days: `SELECT DISTINCT self.event_date FROM self JOIN (
-        SELECT explode(flatten(collect_set(concat(array(primary_email_campaign_id, email_campaign_group_id), coalesce(all_email_campaign_ids, array()))))) AS campaign_id
-        FROM changed GROUP BY id
-        HAVING count(*) = 1 OR count(DISTINCT struct(all_email_campaign_ids, primary_email_campaign_id, email_campaign_group_id, created_by_id, published_by_id, is_archived)) > 1
+        SELECT explode(all_of_one) AS campaign_id FROM (
+          SELECT flatten(collect_set(concat(array(primary_email_campaign_id, email_campaign_group_id), coalesce(all_email_campaign_ids, array())))) AS all_of_one
+          FROM changed GROUP BY id
+          HAVING count(*) = 1 OR count(DISTINCT struct(all_email_campaign_ids, primary_email_campaign_id, email_campaign_group_id, created_by_id, published_by_id, is_archived)) > 1
+        )
       ) AS touched USING (campaign_id)`,
     },
     'email.owners': {
