@@ -45,6 +45,8 @@ export interface HubspotAnswer {
   readonly body: Buffer;
   /** The same, read: always an object. */
   readonly envelope: Readonly<Record<string, unknown>>;
+  /** How long the rate budget kept the request back. */
+  readonly waitedMs: number;
 }
 
 /** Full jitter: the n-th wait is anything up to `FIRST_WAIT_MS * 2^n`, at most `LONGEST_WAIT_MS`. */
@@ -58,6 +60,12 @@ const TIMEOUT_MS = 30_000;
 /** Searches have a limit of their own, 5 a second and account: one is left to everybody else. */
 const SEARCHES_PER_SECOND = 4;
 const searches = new WeakMap<Budget, { last: number }>();
+
+/** Requests sent and not yet answered, by the budget they share. */
+const unanswered = new WeakMap<Budget, number>();
+export const requestsUnderWay = (budget: Budget): number => unanswered.get(budget) ?? 0;
+const counted = (budget: Budget, by: number): void =>
+  void unanswered.set(budget, requestsUnderWay(budget) + by);
 
 /** Tokens by the run's own accessor: read once, and again when HubSpot says that it is wrong. */
 const tokens = new WeakMap<() => Promise<string>, Promise<string>>();
@@ -76,8 +84,11 @@ export async function ask(access: HubspotAccess, request: HubspotRequest): Promi
   let failed = 0;
   for (let attempt = 0; ; attempt += 1) {
     if (request.target.includes('/search')) await searchTurn(access);
+    const began = world.clock.now();
     await budget.take();
+    const waitedMs = world.clock.now() - began;
     let verdict: Verdict;
+    counted(budget, 1);
     try {
       const answer = await world.fetch({
         method: request.method,
@@ -103,8 +114,10 @@ export async function ask(access: HubspotAccess, request: HubspotRequest): Promi
           cause,
         },
       };
+    } finally {
+      counted(budget, -1);
     }
-    if (verdict.kind === 'answer') return verdict.answer;
+    if (verdict.kind === 'answer') return { ...verdict.answer, waitedMs };
     if (verdict.kind === 'refused') {
       // A token that was replaced while the run went on.
       if (verdict.failure.code === 'hubspot_token' && !renewed) {
@@ -143,7 +156,7 @@ interface Failure {
 }
 
 type Verdict =
-  | { readonly kind: 'answer'; readonly answer: HubspotAnswer }
+  | { readonly kind: 'answer'; readonly answer: Omit<HubspotAnswer, 'waitedMs'> }
   | { readonly kind: 'refused'; readonly failure: Permanent }
   | {
       readonly kind: 'retry';

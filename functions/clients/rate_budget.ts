@@ -11,7 +11,7 @@ const UNKNOWN_MAX = 100;
 const UNKNOWN_INTERVAL_MS = 10_000;
 
 /** Our clock and HubSpot's gateway see a request at different moments. */
-const SLACK_MS = 50;
+const SLACK_MS = 100;
 const MOST_SLACK_MS = 1_000;
 
 /** Others use the token when nothing is left and our own requests are fewer than this share. */
@@ -107,13 +107,15 @@ export function hubspotBudget(
         refusals = 0;
         return;
       }
+      const said = retryAfterMs(headers, now);
+      if (said !== null) notBefore = Math.max(notBefore, now + Math.min(MOST_PAUSE_MS, said));
+      // Refused together, they count once: those under way when the pause began say nothing new.
+      if (now < notBefore) return;
       // Everybody pauses, not only the request that was refused: a storm ends by silence.
       refusals += 1;
-      slackMs = Math.min(MOST_SLACK_MS, slackMs + 25);
-      const said = retryAfterMs(headers, now);
-      const ours =
-        Math.min(intervalMs, 250 * 2 ** Math.min(refusals, 10)) * (0.5 + random.next() / 2);
-      notBefore = Math.max(notBefore, now + Math.min(MOST_PAUSE_MS, said ?? ours));
+      slackMs = Math.min(MOST_SLACK_MS, slackMs + 50);
+      const most = Math.min(intervalMs, 250 * 2 ** Math.min(refusals, 10));
+      notBefore = now + most * (0.5 + random.next() / 2);
     },
   };
 }

@@ -1,11 +1,11 @@
 /**
  * HubSpot's v1 email events: newest first, pages of one query strictly serial, offsets that expire
- * (hubspot.md 1.2). A dense window is therefore read as several spans at once; whoever is done
- * first takes over half of what another one has left.
+ * (hubspot.md 1.2). A dense window is therefore read by several readers at once: each begins further
+ * down and reads until where the next one began; whoever is done takes over what another has left.
  */
 import type { HubspotEmailEventsArrival } from '../../schemas/contract.ts';
 import type { Window } from '../checkpoint.ts';
-import { ask, endpoints } from '../clients/hubspot.ts';
+import { ask, endpoints, requestsUnderWay } from '../clients/hubspot.ts';
 import { classified, Permanent, Transient } from '../errors.ts';
 import type { Page, ReadContext, Reader } from './reader.ts';
 
@@ -13,19 +13,30 @@ const HOUR_MS = 3_600_000;
 const DAY_MS = 24 * HOUR_MS;
 const PAGE_EVENTS = 1_000;
 
-/** Windows that a person or an outage leaves are cut this long; density is dealt with inside. */
-const LONGEST_WINDOW_MS = 7 * DAY_MS;
+/** What a first run, an outage or a person leaves to be read is cut into windows of this length: ten
+ * at once fill the limit, and each of them costs one page that is not full. */
+const LONGEST_WINDOW_MS = 4 * DAY_MS;
 
-/** Spans of one window that are read at once: with answers after half a second a limit of 19
- * requests a second needs ten of them, and the last window of a run has to make do alone. */
-const SPANS = 12;
+/** Readers of one window: with answers after half a second a limit of 19 requests a second needs
+ * ten of them, and the last window of a run has to make do alone. */
+const READERS = 10;
 
-/** Pages per span and round. Each span ends with a page that is not full; after a crash at most one
- * round is read again. */
-const PAGES_PER_SPAN = 16;
+/** How far below the last reader another one begins, in pages as far as their density is known. */
+const JUMP_PAGES = 32;
 
-/** A span is shared only if it is likely to hold this many pages more. */
-const WORTH_SHARING = 4;
+/** A stretch is shared only if it is likely to hold this many pages more: where two readers meet,
+ * half a page is read twice. */
+const WORTH_SHARING = 6;
+
+/** With so many requests under way, over all windows, another reader would only cost pages: a limit
+ * of 19 a second needs ten when an answer takes half a second. */
+const ENOUGH_UNDER_WAY = 16;
+
+/** A request that waited this long for the rate budget says that the limit is reached. */
+const THROTTLED_MS = 50;
+
+/** Pages read ahead of what is complete from the window's end down: what a crash can repeat. */
+const AHEAD_PAGES = 256;
 
 /** Fetched pages that wait to be landed; more would only take memory. */
 const WAITING_PAGES = 4;
@@ -36,7 +47,7 @@ const PATIENCE = 10;
 type Context = ReadContext<HubspotEmailEventsArrival>;
 
 export const hubspotEmailEvents: Reader<HubspotEmailEventsArrival> = {
-  parallel: 2,
+  parallel: 10,
 
   plan(checkpoint, now, arrival) {
     const edges: Record<string, string> = {};
@@ -83,114 +94,88 @@ function cut(pass: string, from: number, to: number): readonly Window[] {
   return windows;
 }
 
-/** Part of a window that one query after the other walks down, newest first; ms, `to` exclusive. */
-interface Span {
-  /** Raised when another worker takes the older half. */
-  from: number;
-  /** Everything from here on has been fetched. */
+/** One reader's way down the window, newest first, until where the next older one began; ms. */
+interface Stretch {
+  /** Exclusive; the query that all offsets belong to runs from here to the window's begin. */
+  readonly start: number;
+  /** Everything from here to `start` has been fetched. */
   to: number;
   done: boolean;
-  /** The query that `offset` belongs to: HubSpot binds it to all other parameters. */
-  query: { readonly from: number; readonly to: number } | null;
+  taken: boolean;
+  pages: number;
+  /** Time that a page covers here; null = not known yet. */
+  pageMs: number | null;
+  /** Where the current query ends, exclusive; lower than `start` after a restart. */
+  queryTo: number;
   offset: string | null;
   readonly offsets: Set<string>;
   /** The newest event of the last page: a page that begins with it again is no progress. */
   lastSeen: string | null;
   /** Restarts, repeated and empty pages since `to` moved. */
   stuck: number;
-  taken: boolean;
   /** The same as `to` and `done`, but of what has been handed over. */
   handedTo: number;
   handedDone: boolean;
-  /** Time that one page covered; null before the first. */
-  pageMs: number | null;
 }
 
-const spanOf = (from: number, to: number): Span => ({
-  from,
-  to,
+const stretchFrom = (start: number): Stretch => ({
+  start,
+  to: start,
   done: false,
-  query: null,
+  taken: false,
+  pages: 0,
+  pageMs: null,
+  queryTo: start,
   offset: null,
   offsets: new Set(),
   lastSeen: null,
   stuck: 0,
-  taken: false,
-  handedTo: to,
+  handedTo: start,
   handedDone: false,
-  pageMs: null,
 });
 
+/** One window while it is read. */
+interface Reading {
+  readonly window: Window;
+  readonly from: number;
+  readonly context: Context;
+  /** Newest first. */
+  readonly stretches: Stretch[];
+  /** The rate budget made the last request wait: more readers would not be faster, and cost pages. */
+  throttled: boolean;
+}
+
 interface Fetched {
-  readonly span: Span;
+  readonly stretch: Stretch;
   readonly to: number;
   readonly done: boolean;
-  readonly payload: Buffer;
-  readonly records: number;
-  readonly meta: Page['meta'];
+  readonly page: Page;
 }
 
 async function* pages(window: Window, context: Context): AsyncGenerator<Page> {
   const from = Date.parse(window.from);
   const end = Date.parse(window.to);
-  const remainingTo = (to: number): Pick<Page, 'remaining'> => {
-    if (to <= from) return { remaining: null };
+  if (end <= from) {
+    yield { payload: Buffer.alloc(0), records: 0, meta: {}, remaining: null };
+    return;
+  }
+  const stretches = [stretchFrom(end)];
+  const reading: Reading = { window, from, context, stretches, throttled: false };
+  // Pages of different stretches arrive in any order.
+  for await (const { stretch, to, done, page } of fetchAll(reading)) {
+    stretch.handedTo = to;
+    stretch.handedDone = done;
+    const open = stretches.find((one) => !one.handedDone);
+    if (open === undefined) yield { ...page, remaining: null };
     // Reading down to the same instant again would be the same run: it cannot stop here.
-    return to >= end ? {} : { remaining: { ...window, to: iso(to) } };
-  };
-
-  // The first page tells how dense the window is.
-  const first = spanOf(from, end);
-  const newest = await fetchPage(first, window, context);
-  yield {
-    payload: newest.payload,
-    records: newest.records,
-    meta: newest.meta,
-    ...remainingTo(first.done ? from : first.to),
-  };
-  let to = first.done ? from : first.to;
-  let pageMs = Math.max(1, end - to);
-  while (to > from) {
-    const low = Math.max(from, to - pageMs * SPANS * PAGES_PER_SPAN);
-    // The first page's query may stand in the middle of one millisecond: its offset is kept.
-    const spans = to === end ? [resumed(first, low)] : spread(low, to);
-    let fetched = 0;
-    for await (const page of fetchAll(spans, window, context)) {
-      fetched += 1;
-      page.span.handedTo = page.to;
-      page.span.handedDone = page.done;
-      yield {
-        payload: page.payload,
-        records: page.records,
-        meta: page.meta,
-        ...remainingTo(frontier(spans, low)),
-      };
-    }
-    pageMs = Math.max(1, Math.ceil((to - low) / Math.max(1, fetched)));
-    to = low;
+    else if (open.handedTo >= end) yield page;
+    else yield { ...page, remaining: { ...window, to: iso(open.handedTo) } };
   }
 }
 
-/** Everything from this instant on has been handed over. */
-function frontier(spans: readonly Span[], low: number): number {
-  const newestFirst = [...spans].sort((a, b) => b.from - a.from);
-  const open = newestFirst.find((span) => !span.handedDone);
-  return open === undefined ? low : open.handedTo;
-}
-
-function spread(from: number, to: number): Span[] {
-  const each = Math.max(1, Math.ceil((to - from) / SPANS));
-  const spans: Span[] = [];
-  for (let end = to; end > from; end -= each) spans.push(spanOf(Math.max(from, end - each), end));
-  return spans;
-}
-
-function resumed(span: Span, from: number): Span {
-  return { ...span, from, taken: false, offsets: span.offsets };
-}
-
-/** Reads all spans with several workers; hands pages over as they come, in order within a span. */
-async function* fetchAll(spans: Span[], window: Window, context: Context): AsyncGenerator<Fetched> {
+/** Reads a window with several readers; hands pages over as they come. */
+async function* fetchAll(reading: Reading): AsyncGenerator<Fetched> {
+  const { stretches } = reading;
   const waiting: Fetched[] = [];
   let failure: { readonly error: unknown } | null = null;
   let stopped = false;
@@ -202,27 +187,29 @@ async function* fetchAll(spans: Span[], window: Window, context: Context): Async
     sleepers = [];
     for (const resume of all) resume();
   };
-  const worker = async (): Promise<void> => {
-    while (!stopped && spans.some((span) => !span.done)) {
-      const span = nextSpan(spans);
-      if (span === null) {
+  const read = async (): Promise<void> => {
+    while (!stopped && stretches.some((one) => !one.done)) {
+      const stretch = nextStretch(reading);
+      if (stretch === null) {
         await change();
         continue;
       }
-      while (!span.done && !stopped) {
+      while (!stretch.done && !stopped) {
         if (waiting.length >= WAITING_PAGES) {
           await change();
           continue;
         }
-        waiting.push(await fetchPage(span, window, context));
+        const page = await fetchPage(stretch, reading);
+        if (stretch.to <= floorOf(stretch, reading)) stretch.done = true;
+        waiting.push({ stretch, to: stretch.to, done: stretch.done, page });
         changed();
       }
     }
   };
-  const workers = Array.from({ length: SPANS }, async () => {
+  const readers = Array.from({ length: READERS }, async () => {
     working += 1;
     try {
-      await worker();
+      await read();
     } catch (error) {
       failure ??= { error };
       stopped = true;
@@ -233,10 +220,10 @@ async function* fetchAll(spans: Span[], window: Window, context: Context): Async
   });
   try {
     for (;;) {
-      const page = waiting.shift();
-      if (page !== undefined) {
+      const next = waiting.shift();
+      if (next !== undefined) {
         changed();
-        yield page;
+        yield next;
       } else if (working === 0) {
         break;
       } else {
@@ -248,44 +235,66 @@ async function* fetchAll(spans: Span[], window: Window, context: Context): Async
     // Nothing of this window goes on behind the back of whoever stopped reading it.
     stopped = true;
     changed();
-    await Promise.allSettled(workers);
+    await Promise.allSettled(readers);
   }
 }
 
-/** A span nobody reads, or the older half of the one with the most left; null = nothing to do. */
-function nextSpan(spans: Span[]): Span | null {
-  const free = spans.find((span) => !span.done && !span.taken);
-  if (free !== undefined) {
-    free.taken = true;
-    return free;
-  }
-  const left = (span: Span): number =>
-    span.done || span.pageMs === null ? 0 : (span.to - span.from) / span.pageMs;
-  const [longest] = [...spans].sort((a, b) => left(b) - left(a));
-  if (longest === undefined || left(longest) < WORTH_SHARING || longest.to - longest.from < 2) return null;
-  const middle = Math.floor((longest.from + longest.to) / 2);
-  const half = { ...spanOf(longest.from, middle), taken: true };
-  longest.from = middle;
-  spans.push(half);
-  return half;
+/** Where the next older reader began, or the window's begin. */
+function floorOf(stretch: Stretch, { stretches, from }: Reading): number {
+  return stretches[stretches.indexOf(stretch) + 1]?.start ?? from;
 }
 
-/** One page further down a span. */
-async function fetchPage(span: Span, window: Window, context: Context): Promise<Fetched> {
+/** The lower part of the stretch with most left to read; null = nothing worth a reader now. */
+function nextStretch(reading: Reading): Stretch | null {
+  const { stretches } = reading;
+  const [only] = stretches;
+  if (only !== undefined && !only.taken) {
+    only.taken = true;
+    return only;
+  }
+  if (reading.throttled || requestsUnderWay(reading.context.budget) >= ENOUGH_UNDER_WAY)
+    return null;
+  const first = stretches.findIndex((one) => !one.done);
+  const ahead = stretches.slice(first + 1).reduce((sum, one) => sum + one.pages, 0);
+  let chosen = -1;
+  let most = WORTH_SHARING;
+  for (const [i, one] of stretches.entries()) {
+    if (one.done || one.pageMs === null || (ahead >= AHEAD_PAGES && i !== first)) continue;
+    const left = (one.to - floorOf(one, reading)) / one.pageMs;
+    if (left < most) continue;
+    most = left;
+    chosen = i;
+  }
+  const victim = stretches[chosen];
+  if (victim === undefined || victim.pageMs === null) return null;
+  const floor = floorOf(victim, reading);
+  const start = Math.floor(
+    victim.to - Math.min((victim.to - floor) / 2, JUMP_PAGES * victim.pageMs),
+  );
+  if (start <= floor || start >= victim.to) return null;
+  // How dense it is there is not known before its first page: a burst may have ended above.
+  const stretch = { ...stretchFrom(start), taken: true };
+  stretches.splice(chosen + 1, 0, stretch);
+  return stretch;
+}
+
+/** One page further down a stretch. */
+async function fetchPage(stretch: Stretch, reading: Reading): Promise<Page> {
+  const { from, window, context } = reading;
   for (;;) {
-    const asked = span.offset;
-    span.query ??= { from: span.from, to: span.to };
-    const target = targetOf(span.query, asked, window);
+    const asked = stretch.offset;
+    const target = targetOf(from, stretch.queryTo, asked, window);
     let answer: Awaited<ReturnType<typeof ask>>;
     try {
       answer = await ask(context, { method: 'GET', target });
     } catch (error) {
       if (asked === null || classified(error).code !== 'hubspot_request') throw error;
       // An offset that has expired: the same place is asked for by time.
-      restart(span, 'HubSpot refuses the offset it gave', window);
+      restart(stretch, window, 'HubSpot refuses the offset it gave');
       continue;
     }
     const { envelope, body } = answer;
+    reading.throttled = answer.waitedMs > THROTTLED_MS;
     const events = envelope['events'];
     if (!Array.isArray(events)) {
       throw new Permanent({
@@ -293,50 +302,49 @@ async function fetchPage(span: Span, window: Window, context: Context): Promise<
         message: `${endpoints.emailEvents.path} answered without "events", but with ${Object.keys(envelope).join(', ')}: HubSpot has changed this API`,
       });
     }
-    const offset =
-      typeof envelope['offset'] === 'string' && envelope['offset'] !== ''
-        ? envelope['offset']
-        : null;
-    const repeated = offset !== null && (offset === asked || span.offsets.has(offset));
     const seen = seenFirst(events);
-    const sameAgain = seen !== null && seen === span.lastSeen;
-    span.lastSeen = seen;
-    const reached = oldest(events, span);
-    const before = span.to;
-    span.to = Math.max(span.from, Math.min(span.to, reached));
-    span.done = envelope['hasMore'] !== true || reached <= span.from;
-    if (span.to < before) {
-      span.pageMs = before - span.to;
-      span.stuck = 0;
-    } else {
-      span.stuck += seen !== null && !sameAgain ? 0 : 1;
+    const anew = seen !== null && seen !== stretch.lastSeen;
+    const before = stretch.to;
+    stretch.to = Math.max(from, oldest(events, before));
+    stretch.pages += 1;
+    stretch.lastSeen = seen;
+    stretch.done = envelope['hasMore'] !== true || stretch.to <= from;
+    if (stretch.done) stretch.to = from;
+    else if (stretch.to < before) {
+      stretch.pageMs = before - stretch.to;
+      stretch.stuck = 0;
+    } else if (!anew) notAgain(stretch, window, 'pages bring nothing new');
+    const given = envelope['offset'];
+    const offset = typeof given === 'string' && given !== '' ? given : null;
+    const comesBack = offset !== null && (offset === asked || stretch.offsets.has(offset));
+    if (!stretch.done) {
+      if (offset === null || comesBack) restart(stretch, window, 'an offset comes back');
+      else {
+        stretch.offset = offset;
+        stretch.offsets.add(offset);
+      }
     }
-    if (span.stuck > PATIENCE && !span.done) throw stuck(window, span, 'pages bring nothing new');
-    if (span.done) span.to = span.from;
-    else if (offset === null || repeated) restart(span, 'an offset comes back', window);
-    else {
-      span.offset = offset;
-      span.offsets.add(offset);
-    }
-    return {
-      span,
-      to: span.to,
-      done: span.done,
-      payload: body,
-      records: events.length,
-      meta: { request: target, status: answer.status },
-    };
+    const meta = { request: target, status: answer.status };
+    return { payload: body, records: events.length, meta };
   }
 }
 
 /** Goes on at the oldest instant seen, inclusive; what is read twice is merged by key. */
-function restart(span: Span, reason: string, window: Window): void {
-  span.stuck += 1;
-  if (span.stuck > PATIENCE) throw stuck(window, span, reason);
-  span.query = null;
-  span.offset = null;
-  span.offsets.clear();
-  span.lastSeen = null;
+function restart(stretch: Stretch, window: Window, reason: string): void {
+  notAgain(stretch, window, reason);
+  stretch.queryTo = stretch.to;
+  stretch.offset = null;
+  stretch.offsets.clear();
+  stretch.lastSeen = null;
+}
+
+function notAgain(stretch: Stretch, window: Window, reason: string): void {
+  stretch.stuck += 1;
+  if (stretch.stuck <= PATIENCE) return;
+  throw new Transient({
+    code: 'hubspot_no_progress',
+    message: `email events of ${window.pass} cannot be read below ${iso(stretch.to)}: ${reason}, ${PATIENCE} times`,
+  });
 }
 
 function seenFirst(events: readonly unknown[]): string | null {
@@ -347,15 +355,9 @@ function seenFirst(events: readonly unknown[]): string | null {
   return first == null ? null : `${String(first.id)} ${String(first.created)}`;
 }
 
-const stuck = (window: Window, span: Span, reason: string): Transient =>
-  new Transient({
-    code: 'hubspot_no_progress',
-    message: `email events of ${window.pass} cannot be read below ${iso(span.to)}: ${reason}, ${PATIENCE} times`,
-  });
-
 /** One past the oldest `created` of a page: what lies below is still to be read. */
-function oldest(events: readonly unknown[], span: Span): number {
-  let reached = span.to;
+function oldest(events: readonly unknown[], to: number): number {
+  let reached = to;
   for (const event of events) {
     const created = (event as { readonly created?: unknown } | null)?.created;
     if (typeof created === 'number' && created + 1 < reached) reached = created + 1;
@@ -363,15 +365,11 @@ function oldest(events: readonly unknown[], span: Span): number {
   return reached;
 }
 
-function targetOf(
-  query: { readonly from: number; readonly to: number },
-  offset: string | null,
-  window: Window,
-): string {
+function targetOf(from: number, to: number, offset: string | null, window: Window): string {
   const params = new URLSearchParams({
     // Both ends are inclusive. Filtered events are never left out: bots are a dimension.
-    startTimestamp: String(query.from),
-    endTimestamp: String(query.to - 1),
+    startTimestamp: String(from),
+    endTimestamp: String(to - 1),
     limit: String(PAGE_EVENTS),
   });
   const campaign = window.only?.['campaign'];
