@@ -35,8 +35,10 @@ export const fact_email_engagement = defineTable({
       days: `SELECT DISTINCT self.event_date FROM self JOIN (
         SELECT explode(concat(array(primary_email_campaign_id, email_campaign_group_id), coalesce(all_email_campaign_ids, array()))) AS campaign_id
         FROM marketing_emails JOIN (
-          SELECT explode(collect_set(user_id)) AS user_id FROM changed GROUP BY id
-          HAVING count(*) = 1 OR count(DISTINCT struct(user_id, primary_team_id, is_archived)) > 1
+          SELECT explode(all_of_one) AS user_id FROM (
+            SELECT collect_set(user_id) AS all_of_one FROM changed GROUP BY id
+            HAVING count(*) = 1 OR count(DISTINCT struct(user_id, primary_team_id, is_archived)) > 1
+          )
         ) AS moved ON moved.user_id IN (marketing_emails.created_by_id, marketing_emails.published_by_id)
       ) AS touched USING (campaign_id)`,
     },
