@@ -59,9 +59,8 @@ export class Account {
         : random.between(options.from, options.to);
       const created = random.chance(0.3) ? Math.floor(at / 60_000) * 60_000 : Math.floor(at);
       const send = sends.length > 0 && random.chance(0.55) ? random.pick(sends) : null;
-      const late = random.chance(0.15)
-        ? random.between(0, options.lateness)
-        : random.between(0, 60_000);
+      const slow = random.chance(0.15) ? options.lateness : Math.min(60_000, options.lateness);
+      const late = random.between(0, slow);
       const visible = created + late;
       const obsoleted =
         send === null && random.chance(0.1) ? visible + random.between(0, options.lateness) : null;

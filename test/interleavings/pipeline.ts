@@ -66,6 +66,8 @@ export interface Plan {
   readonly events: number;
   /** Events that break the job. */
   readonly poison?: number;
+  /** Minutes by which the account may show or change an event late; above 5, hot passes miss it. */
+  readonly lateness?: number;
   /** Events of an answer. */
   readonly page: number;
   /** Objects of a listing's page. */
@@ -209,7 +211,7 @@ function build(plan: Plan): Pipeline {
     historyDays: 2,
     from: START,
     to: START + 19 * MINUTE_MS,
-    lateness: 28 * MINUTE_MS,
+    lateness: (plan.lateness ?? 28) * MINUTE_MS,
     poison: plan.poison ?? 0,
   });
   const pipeline: Pipeline = {

@@ -47,8 +47,13 @@ const EPOCH = Date.UTC(2026, 10, 1);
  * The partition of an instant. Twenty minutes count as a day, so that a run of a few hours has many
  * partitions of few rows, some of which become empty again.
  */
-export const dayOf = (ms: number): string =>
-  new Date(EPOCH + Math.floor((ms - EPOCH) / 1_200_000) * 86_400_000).toISOString().slice(0, 10);
+export function dayOf(ms: number): string {
+  const part = Math.floor((ms - EPOCH) / 1_200_000);
+  const known = days.get(part) ?? new Date(EPOCH + part * 86_400_000).toISOString().slice(0, 10);
+  days.set(part, known);
+  return known;
+}
+const days = new Map<number, string>();
 
 /** The partitions of each table that an event touches: where people look for it. */
 const touchedBy = {
@@ -354,7 +359,8 @@ export class Spark {
 
     const events = [...rows.values()];
     const stateAt = await delta('read', STATES, () => lake.states.length - 1);
-    const states = new Map(lake.states[stateAt]);
+    // From the base, never from what a dead attempt left: its files were not loaded.
+    const states = new Map(lake.states[claim.base[STATES] ?? 0]);
     const base = lake.states[claim.base[STATES] ?? 0] as ReadonlyMap<string, Partition>;
     for (const request of claim.recompute) {
       const wanted = await readJson<{ table: TableName; days: readonly string[] }>(

@@ -12,11 +12,13 @@ import type { Row } from './spark.ts';
 /** How badly jobs fare. */
 export interface JobWeather {
   readonly fails: number;
+  /** Jobs that are refused for good, as for a schema that does not fit. */
+  readonly refused: number;
   /** Jobs that take minutes. */
   readonly slow: number;
 }
 
-export const calmJobs: JobWeather = { fails: 0, slow: 0 };
+export const calmJobs: JobWeather = { fails: 0, refused: 0, slow: 0 };
 
 export class Tables {
   weather: JobWeather = calmJobs;
@@ -24,6 +26,8 @@ export class Tables {
   readonly jobs = new Map<string, JobState>();
   /** Answers of questions that only a scenario asks. */
   answers: (sql: string) => readonly Row[] | null = () => null;
+  /** Scenarios: jobs that are refused for good. */
+  refuses: (jobId: string) => boolean = () => false;
   /** Told after every committed transaction, with the tables it changed. */
   committed: (changed: ReadonlySet<string>) => void = () => undefined;
   readonly #changed = new Map<string, number>();
@@ -80,10 +84,11 @@ export class Tables {
       ? random.between(30_000, 600_000)
       : random.between(20, 500);
     const fails = random.chance(this.weather.fails);
+    const refused = this.refuses(jobId) || random.chance(this.weather.refused);
     this.#simulation.after(takes, async () => {
-      const outcome: JobState = fails
-        ? { state: 'failed', reason: 'backendError', message: 'try again' }
-        : await work();
+      const reason = fails ? 'backendError' : 'invalidQuery';
+      const outcome: JobState =
+        fails || refused ? { state: 'failed', reason, message: 'because' } : await work();
       this.#simulation.note(null, `job ${jobId}: ${JSON.stringify(outcome)}`);
       this.jobs.set(jobId, outcome);
     });
