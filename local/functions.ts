@@ -140,6 +140,8 @@ class Instance {
       ],
       {
         cwd: this.#bundle,
+        // Ctrl-C is meant for the cloud, which then ends its functions in order.
+        detached: true,
         stdio: ['pipe', 'pipe', 'pipe'],
         // Exactly what the stack declares, and what the platform itself sets.
         env: {

@@ -30,7 +30,11 @@ async function machine(): Promise<readonly Finding[]> {
       ? { what: 'Spark', state: 'ok', detail: 'set up in .tools' }
       : { what: 'Spark', state: 'note', detail: 'not set up yet; the first use does it' },
     terraform.code === 0
-      ? { what: 'Terraform', state: 'ok', detail: terraform.output.split('\n')[0] ?? '' }
+      ? {
+          what: 'Terraform',
+          state: 'ok',
+          detail: /Terraform (v[\d.]+)/.exec(terraform.output)?.[1] ?? 'found',
+        }
       : { what: 'Terraform', state: 'note', detail: 'not found; only ./tributary deploy needs it' },
   ];
 }

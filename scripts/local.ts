@@ -1,5 +1,5 @@
 /** Starts the local cloud and stays. */
-import { rmSync, writeFileSync } from 'node:fs';
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { join, relative, resolve } from 'node:path';
 import { type Command, InvalidArgumentError } from 'commander';
@@ -45,9 +45,19 @@ export async function openCloud(
     close: async () => {
       await cloud.close();
       rmSync(running, { force: true });
-      rmSync(endpointsFile, { force: true });
+      // Another cloud may have been started since, and be the one that is found now.
+      if (foundPid() === process.pid) rmSync(endpointsFile, { force: true });
     },
   };
+}
+
+/** The process that other commands find. */
+function foundPid(): number | null {
+  try {
+    return (JSON.parse(readFileSync(endpointsFile, 'utf8')) as { pid: number }).pid;
+  } catch {
+    return null;
+  }
 }
 
 /** Resolves when somebody wants the program to end. */
