@@ -27,7 +27,7 @@ export interface HubspotAccess {
   readonly baseUrl: string;
   readonly token: () => Promise<string>;
   readonly budget: Budget;
-  /** Epoch ms; no wait goes beyond it. */
+  /** Epoch ms; no wait between attempts goes beyond it. */
   readonly deadline: number;
 }
 
@@ -56,6 +56,10 @@ const ATTEMPTS = 9;
 
 /** Beyond half a minute an answer is not coming; HubSpot's own gateway gives up sooner. */
 const TIMEOUT_MS = 30_000;
+
+/** Pages that a reader needs to come to a point where it can stop may begin this long after the
+ * deadline: together with the time limit well within the minute that a function has left then. */
+const GRACE_MS = 20_000;
 
 /** Searches have a limit of their own, 5 a second and account: one is left to everybody else. */
 const SEARCHES_PER_SECOND = 4;
@@ -87,6 +91,10 @@ export async function ask(access: HubspotAccess, request: HubspotRequest): Promi
     const began = world.clock.now();
     await budget.take();
     const waitedMs = world.clock.now() - began;
+    if (world.clock.now() > access.deadline + GRACE_MS) {
+      const message = `the slice was over before ${named(request)} could be asked; the next one goes on`;
+      throw new Transient({ code: 'slice_over', message });
+    }
     let verdict: Verdict;
     counted(budget, 1);
     try {

@@ -23,7 +23,7 @@ const YIELD_MS = 1_000;
 const ASK_AGAIN_MS = 15 * 60_000;
 
 /** Longest pause that a refusal imposes on everybody; longer ones are for the caller to decide. */
-const MOST_PAUSE_MS = 60_000;
+const MOST_PAUSE_MS = 30_000;
 
 /**
  * @param options.dailyShare share of the account's daily quota that this pipeline may use up to;

@@ -246,10 +246,10 @@ async function* changedContacts(window: Window, context: Context): AsyncGenerato
       lastId = last.id;
     } else {
       const reached = Date.parse(last.properties?.['lastmodifieddate'] ?? '');
-      if (Number.isNaN(reached)) {
+      if (!(reached >= from)) {
         throw new Transient({
           code: 'hubspot_shape',
-          message: `contact ${last.id} came without lastmodifieddate`,
+          message: `contact ${last.id} came with lastmodifieddate "${last.properties?.['lastmodifieddate']}" in a search from ${iso(from)} on`,
         });
       }
       // All of one millisecond: go through it by id, from its beginning.

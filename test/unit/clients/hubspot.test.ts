@@ -86,6 +86,14 @@ describe('a request', () => {
     expect(hurried.clock.now()).toBeLessThanOrEqual(UNTIL + 20_000);
   });
 
+  test('is not begun long after the slice is over', async () => {
+    const { access, hubspot } = asking();
+    await ask({ ...access, deadline: UNTIL - 10_000 }, OWNERS);
+    const late = ask({ ...access, deadline: UNTIL - 30_000 }, OWNERS);
+    await expect(late).rejects.toMatchObject({ name: 'Transient', code: 'slice_over' });
+    expect(hubspot.stats().requests).toBe(1);
+  });
+
   test('does not ask again when the day is spent, and says when', async () => {
     const { access, hubspot } = asking({
       faults: times({ kind: 'rate_limit', policyName: 'DAILY' }, 1e9),
