@@ -1,5 +1,5 @@
 /** Calls to Google's REST APIs: a small JSON client where an SDK would cost a cold start. */
-import { GoogleAuth } from 'google-auth-library';
+import type { GoogleAuth } from 'google-auth-library';
 import { tryAgain } from './retry.ts';
 
 export interface RestCall {
@@ -23,12 +23,18 @@ class NotOk extends Error {
 /** Plain HTTP is spoken only with a server on the same machine, which asks for no credentials. */
 export const isPlain = (endpoint: string): boolean => endpoint.startsWith('http://');
 
-let auth: GoogleAuth | undefined;
+/** Loaded with the first call that needs it. */
+let auth: Promise<GoogleAuth> | undefined;
+
+async function connect(): Promise<GoogleAuth> {
+  const sdk = await import('google-auth-library');
+  return new sdk.GoogleAuth({ scopes: 'https://www.googleapis.com/auth/cloud-platform' });
+}
 
 async function authorization(url: string): Promise<Record<string, string>> {
   if (isPlain(url)) return {};
-  auth ??= new GoogleAuth({ scopes: 'https://www.googleapis.com/auth/cloud-platform' });
-  return Object.fromEntries(await auth.getRequestHeaders(url));
+  auth ??= connect();
+  return Object.fromEntries(await (await auth).getRequestHeaders(url));
 }
 
 const TIMEOUT_MS = 30_000;

@@ -3,9 +3,11 @@
  * once one of its calls had no precondition, and it cannot tell an upload that was refused from
  * one that worked and whose answer was lost (gcp.md, facts 6 and 7). Here it never retries by
  * itself, and every upload carries a mark by which it is recognised.
+ *
+ * Loaded with the first call: a function that waits for its first message should not pay for it.
  */
 import { randomBytes } from 'node:crypto';
-import { CRC32C, type File, type FileMetadata, Storage } from '@google-cloud/storage';
+import type { CRC32C, File, FileMetadata, Storage } from '@google-cloud/storage';
 import type { Objects, StoredObject } from '../world.ts';
 import { isPlain } from './google_rest.ts';
 import { type Refused, tryAgain } from './retry.ts';
@@ -13,30 +15,48 @@ import { type Refused, tryAgain } from './retry.ts';
 const TIMEOUT_MS = 120_000;
 const PAGE = 1000;
 
-export function storageObjects(options: {
+export interface ObjectsPlace {
   readonly project: string;
   /** Default: the public endpoint. */
   readonly endpoint?: string;
-}): Objects {
-  const storage = new Storage({
-    projectId: options.project,
+}
+
+interface Client {
+  readonly storage: Storage;
+  readonly sum: () => CRC32C;
+}
+
+async function connect({ project, endpoint }: ObjectsPlace): Promise<Client> {
+  const sdk = await import('@google-cloud/storage');
+  const storage = new sdk.Storage({
+    projectId: project,
     retryOptions: { autoRetry: false },
     timeout: TIMEOUT_MS,
-    ...(options.endpoint === undefined
+    ...(endpoint === undefined
       ? {}
-      : {
-          apiEndpoint: options.endpoint,
-          useAuthWithCustomEndpoint: !isPlain(options.endpoint),
-        }),
+      : { apiEndpoint: endpoint, useAuthWithCustomEndpoint: !isPlain(endpoint) }),
   });
-  const file = (bucket: string, name: string, generation?: string): File =>
-    storage.bucket(bucket).file(name, generation === undefined ? {} : { generation });
+  return { storage, sum: () => new sdk.CRC32C() };
+}
+
+export function storageObjects(options: ObjectsPlace): Objects {
+  let connecting: Promise<Client> | undefined;
+  const client = (): Promise<Client> => {
+    connecting ??= connect(options);
+    return connecting;
+  };
+  const file = async (bucket: string, name: string, generation?: string): Promise<File> => {
+    const { storage } = await client();
+    return storage.bucket(bucket).file(name, generation === undefined ? {} : { generation });
+  };
+  const metadataOf = (bucket: string, name: string): Promise<FileMetadata | null> =>
+    orAbsent(async () => (await (await file(bucket, name)).getMetadata())[0]);
 
   const stat = (bucket: string, name: string): Promise<StoredObject | null> =>
     tryAgain(
       `stat gs://${bucket}/${name}`,
       async () => {
-        const metadata = await orAbsent(async () => (await file(bucket, name).getMetadata())[0]);
+        const metadata = await metadataOf(bucket, name);
         return metadata === null ? null : stored(bucket, metadata);
       },
       refusal,
@@ -50,14 +70,12 @@ export function storageObjects(options: {
         `read gs://${bucket}/${name}`,
         async () => {
           for (;;) {
-            const metadata = await orAbsent(
-              async () => (await file(bucket, name).getMetadata())[0],
-            );
+            const metadata = await metadataOf(bucket, name);
             if (metadata === null) return null;
             const object = stored(bucket, metadata);
+            const read = await file(bucket, name, object.generation);
             const bytes = await orAbsent(
-              async () =>
-                (await file(bucket, name, object.generation).download({ decompress: false }))[0],
+              async () => (await read.download({ decompress: false }))[0],
             );
             // Overwritten or removed between the two calls: look again.
             if (bytes !== null) return { bytes, object };
@@ -66,13 +84,14 @@ export function storageObjects(options: {
         refusal,
       ),
 
-    write: (bucket, name, bytes, { ifGeneration, contentType }) => {
-      const crc32c = checksum(bytes);
+    write: async (bucket, name, bytes, { ifGeneration, contentType }) => {
+      const { sum } = await client();
+      const crc32c = checksum(sum(), bytes);
       const mark = randomBytes(8).toString('hex');
       return tryAgain(
         `write gs://${bucket}/${name}`,
         async (tries) => {
-          const target = file(bucket, name);
+          const target = await file(bucket, name);
           try {
             await target.save(bytes, {
               resumable: false,
@@ -88,7 +107,7 @@ export function storageObjects(options: {
             if (tries === 0) return { outcome: 'refused' };
           }
           // An earlier try may have worked without our hearing of it.
-          const metadata = await orAbsent(async () => (await file(bucket, name).getMetadata())[0]);
+          const metadata = await metadataOf(bucket, name);
           return metadata?.metadata?.['write'] === mark
             ? { outcome: 'written', generation: String(metadata.generation), crc32c }
             : { outcome: 'refused' };
@@ -102,7 +121,7 @@ export function storageObjects(options: {
         `remove gs://${bucket}/${name}`,
         async (tries) => {
           try {
-            await file(bucket, name).delete({ ifGenerationMatch: ifGeneration });
+            await (await file(bucket, name)).delete({ ifGenerationMatch: ifGeneration });
             return 'removed';
           } catch (error) {
             const status = statusOf(error);
@@ -114,6 +133,7 @@ export function storageObjects(options: {
       ),
 
     list: async (bucket, prefix, { startAt, limit = Number.POSITIVE_INFINITY } = {}) => {
+      const { storage } = await client();
       const found: StoredObject[] = [];
       let pageToken: string | undefined;
       do {
@@ -137,8 +157,7 @@ export function storageObjects(options: {
   };
 }
 
-function checksum(bytes: Buffer): string {
-  const sum = new CRC32C();
+function checksum(sum: CRC32C, bytes: Buffer): string {
   sum.update(bytes);
   return sum.toString();
 }
