@@ -1,5 +1,5 @@
 /** The whole path on this machine: an account is filled, pulled, transformed, loaded and shown. */
-import { join } from 'node:path';
+import { join, relative, resolve } from 'node:path';
 import { type Command, Option } from 'commander';
 import {
   type BatchManifest,
@@ -154,6 +154,7 @@ async function whereTimeWent(
 interface DemoOptions {
   readonly domain?: readonly string[];
   readonly scale: keyof typeof scales;
+  readonly data: string;
   readonly keep: boolean;
   readonly json: boolean;
 }
@@ -168,13 +169,19 @@ export function declare(command: Command): void {
         .choices(Object.keys(scales))
         .default('medium'),
     )
+    .addOption(
+      new Option('--data <dir>', 'folder of the state').default(
+        join(localFolder, 'demo'),
+        '.local/demo',
+      ),
+    )
     .option('--keep', 'leave the local cloud running, for ./tributary query', false)
     .option('--json', 'print JSON', false)
     .addHelpText(
       'after',
       `
-Starts from nothing each time; state lies in .local/demo. ./tributary local --data .local/demo
-starts the same cloud again afterwards.
+Starts from nothing each time. ./tributary local --data .local/demo starts the same cloud again
+afterwards.
 
 Examples:
   ./tributary demo
@@ -186,7 +193,7 @@ Examples:
 async function run(options: DemoOptions): Promise<void> {
   const begun = Date.now();
   const cloud = await openCloud({
-    data: join(localFolder, 'demo'),
+    data: resolve(options.data),
     fresh: true,
     quietSchedules: true,
     hubspot: { scale: scales[options.scale] },
@@ -200,7 +207,7 @@ async function run(options: DemoOptions): Promise<void> {
   let keeping = false;
   try {
     const opened = Date.now() - begun;
-    const target = await openTarget({});
+    const target = await openTarget({ data: options.data });
     const chosen = options.domain ?? domains;
     for (const domain of chosen) await pullAll(target, domain);
     say(`pulling ${scales[options.scale].toLocaleString('en')} events, then Spark, then the load`);
@@ -231,7 +238,8 @@ async function run(options: DemoOptions): Promise<void> {
       keeping = true;
       await stay(cloud);
     } else {
-      say('to look around: ./tributary local --data .local/demo, then ./tributary query');
+      const data = relative(process.cwd(), options.data);
+      say(`to look around: ./tributary local --data ${data}, then ./tributary query`);
     }
   } finally {
     if (!keeping) await cloud.close();

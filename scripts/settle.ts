@@ -1,6 +1,7 @@
 /** Starts what waits, and waits until everything that has come in stands in the tables. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Command, InvalidArgumentError } from 'commander';
+import { place } from '../functions/manifest.ts';
 import { Failure } from './failure.ts';
 import { type PipelineState, readPipeline, type Unsettled, unsettled } from './pipeline_state.ts';
 import { duration, say } from './progress.ts';
@@ -13,7 +14,10 @@ const POLL_MS = { local: 250, deployed: 3_000 };
 const FOLLOW_MS = 3_000;
 
 /** Without any change for this long, the sweep looks for what was lost. */
-const SWEEP_MS = 45_000;
+const SWEEP_MS = 120_000;
+
+/** A batch manifest that nobody loads for this long may have lost its notification. */
+const LOAD_MS = 30_000;
 
 /** People are told what is left at most this often. */
 const TOLD_MS = 5_000;
@@ -54,7 +58,7 @@ export async function settle(
     // What no retry mends is said at once; waiting would not change it.
     if (left.length > 0 && left.every(({ moves }) => !moves)) return left;
     if (now > deadline) return left;
-    asked = await hurry(target, state, asked, now - changedAt > SWEEP_MS);
+    asked = await hurry(target, state, asked, now - changedAt);
     await sleep(poll);
   }
 }
@@ -64,7 +68,8 @@ async function hurry(
   target: Target,
   state: PipelineState,
   asked: ReadonlyMap<string, number>,
-  stalled: boolean,
+  /** For how long nothing has changed. */
+  stalledMs: number,
 ): Promise<Map<string, number>> {
   const now = Date.now();
   const next = new Map(asked);
@@ -81,7 +86,13 @@ async function hurry(
       await ask(`submit ${name}`, FOLLOW_MS, 'submit-tick', { domain: name, now: true });
     }
   }
-  if (stalled) await ask('sweep', SWEEP_MS, 'sweep-tick', {});
+  for (const { name, ledger } of state.domains) {
+    if (ledger.in_flight === null || stalledMs < LOAD_MS) continue;
+    const batch = place.batch(name, ledger.in_flight.sequence);
+    const manifest = await target.world.objects.stat(target.config.buckets.control, batch);
+    if (manifest !== null) await ask(`load ${name}`, LOAD_MS, 'batch-transformed', { batch });
+  }
+  if (stalledMs > SWEEP_MS) await ask('sweep', SWEEP_MS, 'sweep-tick', {});
   return next;
 }
 
