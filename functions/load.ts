@@ -88,6 +88,11 @@ export async function loadBatch(
     }
   } catch (failure) {
     if (!(failure instanceof Permanent)) throw failure;
+    // A late delivery may stumble over what a faster one has loaded and tidied away.
+    if ((await fenceOf(world, domain)) >= sequence) {
+      await close(world, config, found.value, startedAt);
+      return;
+    }
     await abandon(world, config, { domain, sequence, generation: found.generation }, failure);
     return;
   }
@@ -118,9 +123,10 @@ async function abandon(
     code: failure.code,
     reason: failure.message,
   });
-  await stepLedger(world, bucket, domain, (held) =>
+  const after = await stepLedger(world, bucket, domain, (held) =>
     abandoned(held, sequence, iso(world.clock.now())),
   );
+  if (concerns(after, sequence)) return;
   await world.objects.remove(bucket, place.batch(domain, sequence), {
     ifGeneration: batch.generation,
   });

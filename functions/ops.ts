@@ -18,6 +18,7 @@ import {
   type BatchManifest,
   batchName,
   type FailedRun,
+  place,
   type RunManifest,
   readJson,
   runNamed,
@@ -93,7 +94,12 @@ export async function rebuiltOutputs(
   ];
   if (of.days.length > 0) {
     // What is loaded stands since its own transaction; the sweep writes what is not, or not yet.
-    const open = `run_date IN (${dates(of.days)}) AND state != 'loaded'`;
+    const names = of.runs.map(({ source, run }) => {
+      const [domain = '', name = ''] = source.split('.');
+      return place.run(domain, name, run);
+    });
+    // The runs that are written go by name too: whatever their rows said, there is one row of each.
+    const open = `run_date IN (${dates(of.days)}) AND (state != 'loaded' OR ${theseRuns(names)})`;
     outputs.push(await written(world, config, folder, 'runs', runs, of.runs, open, now));
     const unloaded = "state != 'loaded'";
     outputs.push(
