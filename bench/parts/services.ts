@@ -80,7 +80,7 @@ async function serve(root: string): Promise<void> {
   });
   await createTables(bigquery.url);
   const secrets = createServer((_request, response) => {
-    const data = Buffer.from('a token for benches').toString('base64');
+    const data = Buffer.from('bench-token').toString('base64');
     response.writeHead(200, { 'content-type': 'application/json' });
     response.end(JSON.stringify({ payload: { data } }));
   });
