@@ -4,7 +4,6 @@ import { type Ledger, readLedger } from '../functions/ledger.ts';
 import { place } from '../functions/manifest.ts';
 import { functions } from '../functions/settings.ts';
 import { transformedDomains } from '../functions/submit.ts';
-import type { BatchState } from '../functions/world.ts';
 import { catalog } from '../schemas/rendered/catalog.ts';
 import type { Target } from './target.ts';
 
@@ -21,8 +20,6 @@ export interface DomainState {
   readonly recompute: number;
   /** Runs set aside because they failed alone. */
   readonly failed: number;
-  /** Why the batch in flight does not run, where Dataproc says so. */
-  readonly batch: BatchState | null;
 }
 
 export interface PipelineState {
@@ -66,7 +63,6 @@ export async function readPipeline(target: Target): Promise<PipelineState> {
           waiting: waiting.length,
           recompute: recompute.length,
           failed: failed.length,
-          batch: null,
         };
       }),
     ),

@@ -68,6 +68,13 @@ export const googleRest: Rest = (call) =>
     (error) => {
       if (error instanceof NotOk) return { status: error.status, message: error.message };
       const cause = error instanceof Error ? (error.cause ?? error) : error;
+      // Nobody has logged in on this machine, and waiting does not change that.
+      if (/default credentials/i.test(String(cause))) {
+        return {
+          status: 401,
+          message: `${String(cause)}; run: gcloud auth application-default login`,
+        };
+      }
       return { status: 0, message: cause instanceof Error ? cause.message : String(cause) };
     },
   );

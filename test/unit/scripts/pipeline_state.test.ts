@@ -16,7 +16,6 @@ const domain = {
   waiting: 0,
   recompute: 0,
   failed: 0,
-  batch: null,
 };
 const settled: PipelineState = {
   sources: [source],
