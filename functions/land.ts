@@ -41,6 +41,8 @@ export interface Landing {
   append(line: {
     readonly payload: Buffer;
     readonly meta: Readonly<Record<string, unknown>>;
+    /** Epoch ms of the observation; default: now. */
+    readonly askedAt?: number;
     readonly records: number;
   }): Promise<void>;
   /** Writes what is left and the manifest; returns the manifest that counts, ours or another attempt's. */
@@ -105,8 +107,8 @@ export function openLanding(
   return {
     run: of.run,
     bytes: () => files.reduce((sum, file) => sum + file.bytes, compressedBytes),
-    async append({ payload, meta, records: found }) {
-      const line = bronzeLine(payload, meta, world.clock.now());
+    async append({ payload, meta, askedAt, records: found }) {
+      const line = bronzeLine(payload, meta, askedAt ?? world.clock.now());
       raw.push(line);
       rawBytes += line.length;
       lines += 1;

@@ -149,9 +149,12 @@ async function readPiece(
 ): Promise<RunManifest> {
   const { domain, source } = of;
   const run = runName(window);
-  const manifest =
-    (await landed(world, config, { domain, source, run })) ??
-    (await landPiece(world, config, { domain, source, run }, reader, window, context));
+  const before = await landed(world, config, { domain, source, run });
+  const piece =
+    before === null
+      ? await landPiece(world, config, { domain, source, run }, reader, window, context)
+      : { manifest: before, failure: null };
+  const { manifest } = piece;
   if (manifest.remaining !== null && sameWindow(manifest.remaining, window)) {
     throw new Permanent({
       code: 'window_does_not_shrink',
@@ -167,9 +170,11 @@ async function readPiece(
       at: manifest.finished_at,
     }),
   );
+  if (piece.failure !== null) throw piece.failure;
   return manifest;
 }
 
+/** @returns the piece that counts, and what stopped the reading before the piece was whole */
 async function landPiece(
   world: World,
   config: Config,
@@ -177,23 +182,32 @@ async function landPiece(
   reader: Reader<Arrival>,
   window: Window,
   context: ReadContext<Arrival>,
-): Promise<RunManifest> {
+): Promise<{ readonly manifest: RunManifest; readonly failure: unknown }> {
   const landing = openLanding(world, config, of);
-  for await (const page of reader.pages(window, context)) {
-    if (page.records > 0) await landing.append(page);
-    // Nothing read of the window is no piece: a run must shrink it.
-    if (page.remaining === undefined) continue;
-    if (page.remaining !== null && sameWindow(page.remaining, window)) continue;
-    const enough = landing.bytes() >= PIECE_BYTES || world.clock.now() >= context.deadline;
-    if (page.remaining === null || enough) {
-      // Awaited here: leaving the loop waits for the reader, and a rejection must not be alone meanwhile.
-      return await landing.finish({ window, remaining: page.remaining });
+  let remaining: Window | undefined;
+  try {
+    for await (const page of reader.pages(window, context)) {
+      if (page.records > 0) await landing.append(page);
+      // Nothing read of the window is no piece: a run must shrink it.
+      if (page.remaining === undefined) continue;
+      if (page.remaining !== null && sameWindow(page.remaining, window)) continue;
+      const enough = landing.bytes() >= PIECE_BYTES || world.clock.now() >= context.deadline;
+      if (page.remaining === null || enough) {
+        // Awaited here: leaving the loop waits for the reader, and a rejection must not be alone meanwhile.
+        const manifest = await landing.finish({ window, remaining: page.remaining });
+        return { manifest, failure: null };
+      }
+      remaining = page.remaining;
     }
+    throw new Transient({
+      code: 'window_unfinished',
+      message: `${of.source} ended its pages of ${windowKey(window)} without saying what remains`,
+    });
+  } catch (failure) {
+    // What was read before the source gave up is landed: it need not be asked for again.
+    if (remaining === undefined) throw failure;
+    return { manifest: await landing.finish({ window, remaining }), failure };
   }
-  throw new Transient({
-    code: 'window_unfinished',
-    message: `${of.source} ended its pages of ${windowKey(window)} without saying what remains`,
-  });
 }
 
 function readContext(

@@ -45,6 +45,8 @@ export interface HubspotAnswer {
   readonly body: Buffer;
   /** The same, read: always an object. */
   readonly envelope: Readonly<Record<string, unknown>>;
+  /** Epoch ms when the request went out: what it says was true no earlier. */
+  readonly askedAt: number;
   /** How long the rate budget kept the request back. */
   readonly waitedMs: number;
 }
@@ -90,8 +92,9 @@ export async function ask(access: HubspotAccess, request: HubspotRequest): Promi
     if (request.target.includes('/search')) await searchTurn(access);
     const began = world.clock.now();
     await budget.take();
-    const waitedMs = world.clock.now() - began;
-    if (world.clock.now() > access.deadline + GRACE_MS) {
+    const askedAt = world.clock.now();
+    const waitedMs = askedAt - began;
+    if (askedAt > access.deadline + GRACE_MS) {
       const message = `the slice was over before ${named(request)} could be asked; the next one goes on`;
       throw new Transient({ code: 'slice_over', message });
     }
@@ -125,7 +128,7 @@ export async function ask(access: HubspotAccess, request: HubspotRequest): Promi
     } finally {
       counted(budget, -1);
     }
-    if (verdict.kind === 'answer') return { ...verdict.answer, waitedMs };
+    if (verdict.kind === 'answer') return { ...verdict.answer, askedAt, waitedMs };
     if (verdict.kind === 'refused') {
       // A token that was replaced while the run went on.
       if (verdict.failure.code === 'hubspot_token' && !renewed) {
@@ -164,7 +167,7 @@ interface Failure {
 }
 
 type Verdict =
-  | { readonly kind: 'answer'; readonly answer: Omit<HubspotAnswer, 'waitedMs'> }
+  | { readonly kind: 'answer'; readonly answer: Omit<HubspotAnswer, 'askedAt' | 'waitedMs'> }
   | { readonly kind: 'refused'; readonly failure: Permanent }
   | {
       readonly kind: 'retry';

@@ -325,7 +325,7 @@ async function fetchPage(stretch: Stretch, reading: Reading): Promise<Page> {
       }
     }
     const meta = { request: target, status: answer.status };
-    return { payload: body, records: events.length, meta };
+    return { payload: body, askedAt: answer.askedAt, records: events.length, meta };
   }
 }
 

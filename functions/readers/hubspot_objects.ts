@@ -127,6 +127,7 @@ const at = (window: Window, position: Position): Window => ({
 
 const pageOf = (answer: HubspotAnswer, request: string, records: number): Page => ({
   payload: answer.body,
+  askedAt: answer.askedAt,
   records,
   meta: { request, status: answer.status },
 });

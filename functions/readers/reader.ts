@@ -9,6 +9,11 @@ export interface Page {
   readonly payload: Buffer;
   /** Kept beside the payload in bronze: request path without secrets, status, page number. */
   readonly meta: Readonly<Record<string, string | number | boolean>>;
+  /**
+   * Epoch ms when it was asked for: later observations win, and pages wait in buffers before they
+   * are landed. Absent = it is made now.
+   */
+  readonly askedAt?: number;
   /** Records in it, as far as the reader can tell. */
   readonly records: number;
   /**
