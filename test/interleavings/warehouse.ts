@@ -9,6 +9,15 @@ import type { Buckets } from './buckets.ts';
 import type { Process, Simulation } from './simulation.ts';
 import type { Row } from './spark.ts';
 
+/** A job with what it worked on, so that another warehouse can be given the same. */
+export type EndedJob =
+  | {
+      readonly load: Parameters<Warehouse['load']>[0];
+      readonly rows: readonly Row[];
+      readonly state: JobState;
+    }
+  | { readonly script: Parameters<Warehouse['script']>[0]; readonly state: JobState };
+
 /** How badly jobs fare. */
 export interface JobWeather {
   readonly fails: number;
@@ -28,6 +37,8 @@ export class Tables {
   answers: (sql: string) => readonly Row[] | null = () => null;
   /** Scenarios: jobs that are refused for good. */
   refuses: (jobId: string) => boolean = () => false;
+  /** Told of every job that did its work, in the order in which they ended. */
+  ended: (job: EndedJob) => void = () => undefined;
   /** Told after every committed transaction, with the tables it changed. */
   committed: (changed: ReadonlySet<string>) => void = () => undefined;
   readonly #changed = new Map<string, number>();
@@ -59,13 +70,31 @@ export class Tables {
           'load',
           `${job.jobId} ${job.uris.length} files`,
           () =>
-            this.#begin(job.jobId, () =>
-              this.#load(job.jobId, `${job.dataset}.${job.table}`, job.uris),
-            ),
+            this.#begin(job.jobId, async () => {
+              const state = await this.#load(`${job.dataset}.${job.table}`, job.uris);
+              this.ended({
+                load: job,
+                rows: this.rows.get(`${job.dataset}.${job.table}`) ?? [],
+                state,
+              });
+              return state;
+            }),
           exists,
         ),
       script: (job) =>
-        call('script', job.jobId, () => this.#begin(job.jobId, this.#script(job.sql)), exists),
+        call(
+          'script',
+          job.jobId,
+          () => {
+            const work = this.#script(job.sql);
+            return this.#begin(job.jobId, () => {
+              const state = work();
+              this.ended({ script: job, state });
+              return state;
+            });
+          },
+          exists,
+        ),
       job: (jobId) =>
         call('job', jobId, () => this.jobs.get(jobId) ?? { state: 'missing' as const }),
       rows: (sql, params = {}) => call('rows', sql.slice(0, 40), () => this.#ask(sql, params)),
@@ -95,7 +124,7 @@ export class Tables {
     return 'started';
   }
 
-  async #load(_jobId: string, table: string, uris: readonly string[]): Promise<JobState> {
+  async #load(table: string, uris: readonly string[]): Promise<JobState> {
     const rows: Row[] = [];
     for (const uri of uris) {
       const [, bucket = '', name = ''] = /^gs:\/\/([^/]+)\/(.+)$/.exec(uri) ?? [];
