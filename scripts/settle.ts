@@ -39,6 +39,7 @@ export async function settle(
   let before = '';
   let changedAt = Date.now();
   let toldAt = 0;
+  let told = '';
   let asked = new Map<string, number>();
   for (;;) {
     const state = await readPipeline(target);
@@ -51,9 +52,12 @@ export async function settle(
       before = picture;
       changedAt = now;
     }
-    if (changedAt >= toldAt && now - toldAt >= TOLD_MS) {
+    // Messages come and go all the time; people are told of the work.
+    const work = left.map(({ what }) => what).filter((what) => !what.endsWith('acknowledged'));
+    if (work.join() !== told && now - toldAt >= TOLD_MS) {
+      told = work.join();
       toldAt = now;
-      options.told?.(left);
+      options.told?.(work.length === 0 ? left : left.filter(({ what }) => work.includes(what)));
     }
     // What no retry mends is said at once; waiting would not change it.
     if (left.length > 0 && left.every(({ moves }) => !moves)) return left;
