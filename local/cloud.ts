@@ -134,11 +134,11 @@ async function startParts(
   close: () => Promise<void>,
 ): Promise<Cloud> {
   const gates = new Map<string, Gate>();
+  closing.push(() => Promise.all([...gates.values()].map((gate) => gate.close())));
   for (const name of functionNames(options.stack)) gates.set(name, await openGate());
   const declared = readDeclared(options.stack, {
     functionUri: (name) => gates.get(name)?.url ?? '',
   });
-  closing.push(() => Promise.all([...gates.values()].map((gate) => gate.close())));
   const { project, region } = declared;
 
   const pubsub = await startPubsub({ root: join(data, 'pubsub'), grants: declared.grants, log });

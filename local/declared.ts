@@ -321,7 +321,8 @@ function declaredFunction(
     variables: (service['environment_variables'] ?? {}) as Record<string, string>,
     memoryMb: megabytes(at, text(service['available_memory'] ?? '256M')),
     timeoutSeconds: Number(service['timeout_seconds'] ?? 60),
-    // One process stands for all instances; unset, an instance takes one request at a time.
+    // One process stands for all instances, up to four: it has one thread. Unset, an instance takes
+    // one request at a time.
     concurrency:
       Number(service['max_instance_request_concurrency'] ?? 1) *
       Math.min(Number(service['max_instance_count'] ?? 1), 4),

@@ -286,6 +286,7 @@ class Instance {
 
   async close(): Promise<void> {
     this.#closed = true;
+    for (const wake of this.#queue.splice(0)) wake();
     this.#agent.destroy();
     const child = this.#child;
     if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
@@ -321,16 +322,25 @@ function unpack(zip: string, folder: string): string {
   return target;
 }
 
+/** Ports given out by this process: two functions must never hear each other's requests. */
+const given = new Set<number>();
+
 /** A port nobody listens on at the moment. */
-const freePort = (): Promise<number> =>
-  new Promise((resolve, reject) => {
-    const server = createSocketServer();
-    server.once('error', reject);
-    server.listen(0, '127.0.0.1', () => {
-      const { port } = server.address() as AddressInfo;
-      server.close(() => resolve(port));
+async function freePort(): Promise<number> {
+  for (;;) {
+    const port = await new Promise<number>((resolve, reject) => {
+      const server = createSocketServer();
+      server.once('error', reject);
+      server.listen(0, '127.0.0.1', () => {
+        const address = server.address() as AddressInfo;
+        server.close(() => resolve(address.port));
+      });
     });
-  });
+    if (given.has(port)) continue;
+    given.add(port);
+    return port;
+  }
+}
 
 /** Resolves when something listens on a port. */
 async function answers(port: number, withinMs: number): Promise<void> {

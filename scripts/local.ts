@@ -1,5 +1,5 @@
 /** Starts the local cloud and stays. */
-import { readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { join, relative, resolve } from 'node:path';
 import { type Command, InvalidArgumentError } from 'commander';
@@ -121,7 +121,10 @@ Examples:
   ./tributary local --hubspot-events events.ndjson --hubspot-objects objects/`,
     )
     .action(async (options: LocalOptions) => {
-      const given = (path: string | undefined) => (path === undefined ? undefined : resolve(path));
+      const given = (path: string | undefined): string | undefined => {
+        if (path !== undefined && !existsSync(path)) throw new Failure(`${path} is not there`);
+        return path === undefined ? undefined : resolve(path);
+      };
       const eventsFile = given(options.hubspotEvents);
       const objectsDir = given(options.hubspotObjects);
       if (options.hubspotUrl !== undefined && (eventsFile ?? objectsDir) !== undefined) {

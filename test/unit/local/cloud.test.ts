@@ -221,6 +221,19 @@ describe('the local cloud', () => {
     expect(new Set(seen().map(({ object }) => object))).toEqual(new Set(['runs/1']));
   });
 
+  it('lets go of everything when the stack holds what it does not know', async () => {
+    const unknown = (resources: Resources): void => {
+      resources['google_redis_instance'] = { cache: { name: 'cache' } };
+    };
+    const servers = (): number =>
+      process.getActiveResourcesInfo().filter((kind) => kind === 'TCPServerWrap').length;
+    const before = servers();
+    await expect(start(unknown)).rejects.toThrow('google_redis_instance.cache');
+    await expect.poll(servers).toBeLessThanOrEqual(before);
+    // And the folder is free for the next start.
+    await start();
+  });
+
   it('does not start on a folder of something else', async () => {
     data = join(folder, 'data');
     const options = {
