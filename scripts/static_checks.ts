@@ -20,7 +20,11 @@ interface Check {
 
 const checks: readonly Check[] = [
   { name: 'types', program: 'tsc', words: ['-p', '.'] },
-  { name: 'lint and format', program: 'biome', words: ['ci', '--error-on-warnings'] },
+  {
+    name: 'lint and format',
+    program: 'biome',
+    words: ['ci', '--error-on-warnings', '--colors=off'],
+  },
   { name: 'rendered contracts', program: 'node', words: ['scripts/cli.ts', 'render', '--check'] },
 ];
 
