@@ -30,6 +30,9 @@ export function localSettings(place: SparkPlace): Readonly<Record<string, string
       '-XX:+ExitOnOutOfMemoryError',
       // Short jobs spend more on the second compiler than it ever gives back.
       '-XX:TieredStopAtLevel=1',
+      // The first compiler alone is given 48 MB for its code; one batch of email fills them, and
+      // from then on everything is interpreted.
+      '-XX:ReservedCodeCacheSize=512m',
       '-Duser.timezone=UTC',
     ].join(' '),
     'spark.jars': place.jars.join(','),

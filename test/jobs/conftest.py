@@ -54,7 +54,11 @@ def warm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
         .config("spark.sql.sources.parallelPartitionDiscovery.parallelism", "2")
         .config("spark.databricks.delta.snapshotPartitions", "2")
         .config("spark.sql.warehouse.dir", str(scratch / "warehouse"))
-        .config("spark.driver.extraJavaOptions", "-XX:TieredStopAtLevel=1 -Duser.timezone=UTC")
+        .config(
+            "spark.driver.extraJavaOptions",
+            # See local/dataproc/spark.ts: with 48 MB of code everything is soon interpreted.
+            "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=512m -Duser.timezone=UTC",
+        )
         .getOrCreate()
     )
     session.sparkContext.setLogLevel("ERROR")
