@@ -1,7 +1,7 @@
 /**
  * The local services that functions need, in a process of their own:
  *
- *   node bench/parts/services.ts ROOT     prints {url of each} as one line, ends on SIGTERM
+ *   node bench/parts/services.ts ROOT [BUCKET...]     prints {url of each} as one line, ends on SIGTERM
  *
  * Storage, BigQuery and Pub/Sub are the project's own local servers, on disk and synced as ever.
  */
@@ -34,11 +34,15 @@ export interface Services {
   readonly secrets: string;
 }
 
-/** Starts them as a program. */
+/** Starts them as a program. @param more buckets beside the usual ones */
 export async function startServices(
   root: string,
+  more: readonly string[] = [],
 ): Promise<{ readonly at: Services; readonly pid: number; close(): Promise<void> }> {
-  const { said, pid, close } = await startProgram(inRoot('bench/parts/services.ts'), [root]);
+  const { said, pid, close } = await startProgram(inRoot('bench/parts/services.ts'), [
+    root,
+    ...more,
+  ]);
   return { at: said as unknown as Services, pid, close };
 }
 
@@ -68,9 +72,9 @@ export function variablesOf(
   return Object.fromEntries(settings.variables.map((name) => [name, all[name] ?? '']));
 }
 
-async function serve(root: string): Promise<void> {
+async function serve(root: string, more: readonly string[]): Promise<void> {
   const storage = await startStorage({ root: join(root, 'storage') });
-  for (const name of Object.values(buckets)) storage.state.declareBucket({ name });
+  for (const name of [...Object.values(buckets), ...more]) storage.state.declareBucket({ name });
   const pubsub = await startPubsub({ root: join(root, 'pubsub') });
   pubsub.state.declareTopic({ name: `projects/${PROJECT}/topics/pull-hubspot` });
   const bigquery = await startBigquery({
@@ -127,4 +131,7 @@ async function createTables(url: string): Promise<void> {
   }
 }
 
-if (import.meta.main) await serve(process.argv[2] as string);
+if (import.meta.main) {
+  const [root = '', ...more] = process.argv.slice(2);
+  await serve(root, more);
+}
