@@ -344,8 +344,12 @@ def pads(spark: SparkSession, key: bytes) -> DataFrame:
     """
     block = (hashlib.sha256(key).digest() if len(key) > 64 else key).ljust(64, b"\0")
     inner, outer = (bytearray(byte ^ mask for byte in block) for mask in (0x36, 0x5C))
-    row = spark.createDataFrame([(inner, outer)], "_inner binary, _outer binary")
-    return row.coalesce(1)
+    jvm, gateway = spark._jvm, spark.sparkContext._gateway
+    values = gateway.new_array(jvm.java.lang.Object, 2)
+    values[0], values[1] = bytes(inner), bytes(outer)
+    rows = jvm.java.util.Collections.singletonList(jvm.org.apache.spark.sql.RowFactory.create(values))
+    schema = jvm.org.apache.spark.sql.types.StructType.fromDDL("_inner binary, _outer binary")
+    return DataFrame(spark._jsparkSession.createDataFrame(rows, schema), spark)
 
 
 def _hmac(column: Column, repeated: bool) -> Column:

@@ -6,9 +6,12 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
+from typing import Any
 from urllib.parse import unquote
 
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+from pyspark.sql.types import StructType
 
 # Removed files and the change feed stay this long: a batch may be repeated seven days later.
 RETENTION = "interval 30 days"
@@ -93,6 +96,23 @@ class Lake:
         return self.spark._jvm.org.apache.spark.sql.delta.DeltaLog.forTable(
             self.spark._jsparkSession, self.uri(path)
         )
+
+
+def local_frame(spark: SparkSession, rows: Iterable[dict[str, Any]], schema: str) -> DataFrame:
+    """A small frame of values at hand. Not by createDataFrame, which starts Python workers.
+
+    schema: DDL of one row; values as JSON has them, days as ISO text.
+    """
+    array = F.from_json(F.lit(json.dumps(list(rows))), f"array<struct<{schema}>>")
+    return spark.range(0, 1, 1, 1).select(F.explode(array).alias("row")).select("row.*")
+
+
+def empty_frame(spark: SparkSession, struct: StructType) -> DataFrame:
+    """No rows of these columns; a relation the optimizer sees through."""
+    columns = ", ".join(
+        f"CAST(NULL AS {field.dataType.simpleString()}) AS `{field.name}`" for field in struct.fields
+    )
+    return spark.sql(f"SELECT {columns} WHERE false")
 
 
 def days_in(column: str, days: Iterable[date]) -> str:

@@ -16,7 +16,7 @@ from pyspark.sql.types import StructType
 
 from jobs import merge
 from jobs.contract import ContractBroken, Domain, Source, Table, mentions
-from jobs.delta import Lake, days_in
+from jobs.delta import Lake, days_in, empty_frame
 from jobs.partitions import Partition, State, Touched, plan
 
 # Copy of the partition column: Spark keeps partition columns out of the files, BigQuery wants them.
@@ -284,7 +284,7 @@ class Star:
     def _stored(self, path: str, struct: StructType, where: Iterable[str]) -> DataFrame:
         """A stored table with exactly its declared columns; empty when it is not there yet."""
         if self.lake.version(path) is None:
-            return self.spark.createDataFrame([], struct)
+            return empty_frame(self.spark, struct)
         frame = self.lake.read(path)
         for condition in where:
             frame = frame.where(condition)

@@ -9,7 +9,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from jobs.contract import Source
-from jobs.delta import Lake, days_in
+from jobs.delta import Lake, days_in, local_frame
 
 # Old and new images of changed rows are told apart by this column.
 IMAGE = "_image"
@@ -107,8 +107,12 @@ def keep_days(lake: Lake, domain: str, pairs: Iterable[tuple[str, date, date]]) 
         wanted -= {(row.source, row.day, row.also_day) for row in known.collect()}
     if not wanted:
         return
-    rows = lake.spark.createDataFrame(sorted(wanted), "source string, day date, also_day date")
-    rows.coalesce(1).write.format("delta").mode("append").save(lake.uri(path))
+    pairs_ = (
+        {"source": source, "day": day.isoformat(), "also_day": also.isoformat()}
+        for source, day, also in sorted(wanted)
+    )
+    rows = local_frame(lake.spark, pairs_, "source: string, day: date, also_day: date")
+    rows.write.format("delta").mode("append").save(lake.uri(path))
 
 
 def event_days(

@@ -11,10 +11,11 @@ from dataclasses import dataclass, replace
 from datetime import date
 
 from jobs.contract import Domain, Table
-from jobs.delta import Lake
+from jobs.delta import Lake, local_frame
 
 SCHEMA = (
-    "`table` string, partition date, rows bigint, content_hash string, code_hash string, stale boolean"
+    "`table`: string, partition: date, rows: bigint, content_hash: string, code_hash: string,"
+    " stale: boolean"
 )
 
 
@@ -50,11 +51,11 @@ def read_state(lake: Lake, domain: str, version: int | None) -> State:
 def write_state(lake: Lake, domain: str, state: State) -> int:
     """Writes the whole state; the version it got."""
     rows = [
-        (table, day, known.rows, known.content_hash, known.code_hash, known.stale)
+        {"table": table, "partition": day and day.isoformat(), **vars(known)}
         for table, partitions in sorted(state.items())
         for day, known in sorted(partitions.items(), key=lambda item: item[0] or date.min)
     ]
-    frame = lake.spark.createDataFrame(rows, SCHEMA).coalesce(1)
+    frame = local_frame(lake.spark, rows, SCHEMA)
     path = state_path(domain)
     frame.write.format("delta").mode("overwrite").save(lake.uri(path))
     version = lake.version(path)

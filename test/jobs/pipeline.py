@@ -8,6 +8,7 @@ import json
 import shutil
 import threading
 import urllib.parse
+import uuid
 from collections.abc import Callable, Iterable, Sequence
 from datetime import date, datetime, timedelta, timezone
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -21,7 +22,7 @@ from jobs import transform
 
 KEY = b"a key for tests, not a secret"
 NOW = datetime(2026, 11, 21, 13, 0, tzinfo=timezone.utc)
-_number = count(1)
+
 
 
 class Pipeline:
@@ -36,7 +37,7 @@ class Pipeline:
         self.attempt = 0
         self.waiting: list[str] = []
         self.runs = count(1)
-        number = next(_number)
+        number = uuid.uuid4().hex[:8]
         self.buckets = {p: f"{p}-{number}" for p in ("control", "bronze", "lake", "rejected")}
         hadoop = warm.sparkContext._jsc.hadoopConfiguration()
         for bucket in self.buckets.values():

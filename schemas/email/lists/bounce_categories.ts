@@ -6,8 +6,7 @@ import type { List } from '../../contract.ts';
  * reported (check `unknown_bounce_category`).
  */
 export const bounce_categories: List = {
-  about:
-    "HubSpot knowledge base, 'Email bounce types' (reasons of hard and of soft bounces)",
+  about: "HubSpot knowledge base, 'Email bounce types' (reasons of hard and of soft bounces)",
   columns: ['bounce_category', 'bounce_type'],
   rows: [
     ['UNKNOWN_USER', 'hard'],
