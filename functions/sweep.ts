@@ -36,6 +36,9 @@ const DAY_MS = 24 * 60 * MINUTE_MS;
 /** A manifest that nobody loaded for this long has lost its notification. */
 const UNLOADED_MS = 5 * MINUTE_MS;
 
+/** Batches looked back at for a missing load record. */
+const RECORDS_BACK = 30;
+
 /** What a load resumed by the sweep may take; it goes on with the next sweep. */
 const LOAD_PATIENCE_MS = 90_000;
 
@@ -80,25 +83,49 @@ export const handle: Handler = async (_message, world, config) => {
 async function resume(world: World, config: Config, domain: string): Promise<void> {
   const { ledger } = await readLedger(world, config.buckets.control, domain);
   const unloaded = await unloadedBatch(world, config, ledger);
-  if (unloaded !== null) {
-    world.log('WARNING', 'load_resumed', { domain, sequence: unloaded });
+  const unclosed = await unrecorded(world, config, ledger);
+  for (const sequence of unloaded === null ? unclosed : [...unclosed, unloaded]) {
+    world.log('WARNING', 'load_resumed', { domain, sequence });
     const deadline = world.clock.now() + LOAD_PATIENCE_MS;
-    await loadBatch(world, config, domain, unloaded, deadline);
+    await loadBatch(world, config, domain, sequence, deadline);
   }
   await advance(world, config, domain, { now: false });
 }
 
-/** A batch with a manifest that is not loaded and closed, and old enough that no message will. */
+/** A batch in flight whose manifest is there, and old enough that no message will bring it. */
 async function unloadedBatch(world: World, config: Config, ledger: Ledger): Promise<number | null> {
-  const bucket = config.buckets.control;
-  const sequence = ledger.in_flight?.sequence ?? ledger.loaded;
-  if (sequence === 0) return null;
-  const manifest = await world.objects.stat(bucket, place.batch(ledger.domain, sequence));
-  if (manifest === null || world.clock.now() - manifest.updated < UNLOADED_MS) return null;
-  if (ledger.in_flight !== null) return sequence;
-  const record = await world.objects.stat(bucket, place.load(ledger.domain, sequence));
-  return record === null ? sequence : null;
+  const sequence = ledger.in_flight?.sequence;
+  if (sequence === undefined) return null;
+  const name = place.batch(ledger.domain, sequence);
+  const manifest = await world.objects.stat(config.buckets.control, name);
+  return manifest !== null && isOld(world, manifest) ? sequence : null;
 }
+
+/** Loaded batches without a record: whoever loaded them died before the last step. */
+async function unrecorded(
+  world: World,
+  config: Config,
+  { domain, loaded }: Ledger,
+): Promise<readonly number[]> {
+  const bucket = config.buckets.control;
+  const from = Math.max(0, loaded - RECORDS_BACK);
+  const records = await world.objects.list(bucket, `loads/${domain}/`, {
+    startAt: place.load(domain, from),
+  });
+  const recorded = new Set(records.map(({ name }) => sequenceIn(name)));
+  const manifests = await world.objects.list(bucket, `batches/${domain}/`, {
+    startAt: place.batch(domain, from),
+  });
+  return manifests
+    .filter((manifest) => isOld(world, manifest))
+    .map(({ name }) => sequenceIn(name))
+    .filter((sequence) => sequence <= loaded && !recorded.has(sequence));
+}
+
+const isOld = (world: World, manifest: StoredObject): boolean =>
+  world.clock.now() - manifest.updated >= UNLOADED_MS;
+
+const sequenceIn = (name: string): number => Number(/(\d+)\.json$/.exec(name)?.[1] ?? 0);
 
 /** Asks for what a lost message left open, and says so when a source stays behind. */
 async function lookAfterSource(world: World, config: Config, name: string): Promise<void> {
