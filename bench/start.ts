@@ -3,9 +3,12 @@
  * nothing; and apart from that its first message.
  *
  * Both are started alternately, so that whatever else the machine does falls on both alike.
+ *
+ *   --rounds N    default 15
  */
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { parseArgs } from 'node:util';
 import { build } from 'esbuild';
 import { type FunctionSettings, functions } from '../functions/settings.ts';
 import { buildFunction } from '../scripts/build.ts';
@@ -15,7 +18,13 @@ import { startProgram } from './parts/program.ts';
 import { median, type Ratio, type Report, rounded, runBench } from './parts/report.ts';
 import { type Services, startServices, variablesOf } from './parts/services.ts';
 
-const ROUNDS = Number(process.env['BENCH_ROUNDS'] ?? 15);
+const { values } = parseArgs({
+  options: {
+    rounds: { type: 'string', default: '15' },
+    json: { type: 'boolean', default: false },
+  },
+});
+const ROUNDS = Number(values.rounds);
 const GOAL = 1.3;
 
 /** A message that each function has to go to the cloud for, and that leaves nothing behind. */
