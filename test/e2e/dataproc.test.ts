@@ -162,10 +162,12 @@ describe('Dataproc with Spark', { timeout: 120_000 }, () => {
     expect(await run('exit-1', 'exit')).toEqual({
       state: 'failed',
       message: 'Job failed with exit code 3: the job exited with 3',
+      ran: true,
     });
     expect(await run('raise-1', 'raise')).toEqual({
       state: 'failed',
       message: 'Job failed with exit code 1: ValueError: no such column',
+      ran: true,
     });
     const [output] = outputs().filter((text) => text.includes('Traceback'));
     expect(output).toContain('ValueError: no such column');
@@ -193,6 +195,7 @@ describe('Dataproc with Spark', { timeout: 120_000 }, () => {
     expect(await batches().state('sleep-1')).toEqual({
       state: 'failed',
       message: 'The driver was lost',
+      ran: true,
     });
     expect(await batches().state('write-1')).toEqual({ state: 'succeeded' });
     // A process per batch, started as production starts it.

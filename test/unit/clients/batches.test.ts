@@ -131,6 +131,7 @@ describe('batches', () => {
       .toEqual({
         state: 'failed',
         message: 'Job failed with exit code 1: no such column',
+        ran: true,
       });
     result = { exitCode: 0, message: '' };
   });
