@@ -35,8 +35,8 @@ const env = process.env;
 const kinds: readonly Fate[] = ['cut_before', 'cut_after', 'answer_lost'];
 
 test.each([
-  { doubled: false, every: env['ALL'] === undefined ? 2 : 1 },
-  { doubled: true, every: env['ALL'] === undefined ? 5 : 1 },
+  { doubled: false, every: env['ALL'] === undefined ? 3 : 1 },
+  { doubled: true, every: env['ALL'] === undefined ? 7 : 1 },
 ])(
   'one fault at every call ends with the same tables, messages doubled: $doubled',
   {

@@ -166,6 +166,44 @@ test.each(['refused', 'cut_before', 'answer_lost'] as const)(
   },
 );
 
+test('the record of a batch that a sweep loaded is lost, and the next batch has begun', async () => {
+  const pipeline = await scenario({
+    storm: { fates: fate('refused', 'sweep storage.write loads/') },
+    prepare: ({ deliveries }) => {
+      deliveries.drops = (topic) => topic === 'batch-transformed';
+    },
+  });
+  expect(pipeline.buckets.stat('control', record(1))).not.toBeNull();
+});
+
+test('a send that turns out to be dropped leaves its day empty', async () => {
+  const at = START - 40 * MINUTE_MS;
+  const lone = (pipeline: Pipeline): number =>
+    (pipeline.tables.rows.get('email.email_send') ?? []).filter((row) => row['send_id'] === 'lone')
+      .length;
+  let before = 0;
+  const pipeline = await scenario({
+    events: 10,
+    settled: 112,
+    prepare: (prepared) => {
+      prepared.account.log.push({
+        id: 'lone',
+        created: at,
+        type: 'SENT',
+        visible: at,
+        obsoleted: START + 30 * MINUTE_MS,
+        poison: false,
+      });
+      prepared.account.log.sort((a, b) => b.created - a.created || (a.id < b.id ? 1 : -1));
+      prepared.simulation.after(45 * MINUTE_MS, () => {
+        before = lone(prepared);
+      });
+    },
+  });
+  expect(before).toBe(1);
+  expect(lone(pipeline)).toBe(0);
+});
+
 test('an attempt given up for dead ends late, after the next attempt has begun', async () => {
   const pipeline = await scenario({
     storm: {

@@ -144,7 +144,7 @@ const rare = [
 test('every schedule ends with the same tables', { timeout: 3_600_000 }, async () => {
   const one = env['SEED'];
   const first = Number(one ?? env['FIRST'] ?? 1);
-  const seeds = one === undefined ? Number(env['SEEDS'] ?? 1_000) : 1;
+  const seeds = one === undefined ? Number(env['SEEDS'] ?? 900) : 1;
   const most = Number(env['FAILURES'] ?? 3);
   const broken: string[] = [];
   const began = performance.now();
@@ -157,5 +157,5 @@ test('every schedule ends with the same tables', { timeout: 3_600_000 }, async (
     console.log(`${seeds} seeds, ${seconds} s, ${events} events, ${JSON.stringify([...happened])}`);
   }
   expect(broken.join('\n\n')).toBe('');
-  if (seeds >= 1_000) for (const event of rare) expect([...happened.keys()]).toContain(event);
+  if (seeds >= 900) for (const event of rare) expect([...happened.keys()]).toContain(event);
 });
