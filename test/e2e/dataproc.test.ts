@@ -122,7 +122,7 @@ async function run(
   });
   await batches.create(id, { args: [what] });
   await expect
-    .poll(async () => (await batches.state(id)).state, { timeout: 60_000, interval: 50 })
+    .poll(async () => (await batches.state(id)).state, { timeout: 120_000, interval: 50 })
     .not.toMatch(/pending|running/);
   return batches.state(id);
 }
@@ -135,7 +135,7 @@ function outputs(): readonly string[] {
     .map((name) => readFileSync(join(staging, name), 'utf8'));
 }
 
-describe('Dataproc with Spark', { timeout: 120_000 }, () => {
+describe('Dataproc with Spark', { timeout: 300_000 }, () => {
   it('runs a job on gs:// with Delta and keeps its output in the staging bucket', async () => {
     expect(await run('write-1', 'write')).toEqual({ state: 'succeeded' });
     const [output] = outputs().filter((text) => text.includes('hello one write'));
@@ -178,14 +178,16 @@ describe('Dataproc with Spark', { timeout: 120_000 }, () => {
 
   it('survives a job that takes its driver down', async () => {
     expect(await run('crash-1', 'crash')).toMatchObject({ state: 'failed' });
-    expect(await run('write-2', 'write')).toEqual({ state: 'succeeded' });
+    expect(await run('views-3', 'views')).toEqual({ state: 'succeeded' });
   });
 
   it('finds a batch lost that ran when it stopped, and the next one runs', async () => {
     const batches = () =>
       dataprocBatches({ project: 'p', region: 'here', spark, endpoint: server.endpoint });
     await batches().create('sleep-1', { args: ['sleep'] });
-    await expect.poll(() => outputs().some((text) => text.includes('hello one sleep'))).toBe(true);
+    await expect
+      .poll(() => outputs().some((text) => text.includes('hello one sleep')), { timeout: 60_000 })
+      .toBe(true);
     await server.close();
     server = await startDataproc({
       folder: join(folder, 'state'),
