@@ -2,7 +2,8 @@
  * `build`: what is uploaded, into `dist/`.
  *
  *   <function>/index.js, package.json    one bundle per function, as the framework starts it
- *   <function>.zip                       the same two files, for Cloud Functions
+ *   <function>/<SDK>.js                  what it imports only when it is first needed
+ *   <function>.zip                       the same files, for Cloud Functions
  *   jobs/transform.py, jobs.zip          the Spark job: main file; package, SQL, rendered contracts
  *   jars/                                Delta for Dataproc, with --jars
  *
@@ -14,7 +15,7 @@ import { createHash } from 'node:crypto';
 import { copyFile, mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { promisify } from 'node:util';
-import { build as bundle } from 'esbuild';
+import { type BuildResult, build as bundle, type Plugin, type StdinOptions } from 'esbuild';
 import { type Zippable, zipSync } from 'fflate';
 import { type FunctionSettings, functions } from '../functions/settings.ts';
 import { deltaJars } from '../infra/environment.ts';
@@ -53,17 +54,55 @@ export async function buildFunction(
   const { version } = JSON.parse(
     await readFile(join(project, 'node_modules', FRAMEWORK, 'package.json'), 'utf8'),
   ) as { readonly version: string };
-  const result = await bundle({
-    stdin: {
-      contents: [
-        `import { handle } from './functions/${settings.entry}.ts';`,
-        "import { serve } from './functions/serve.ts';",
-        `serve(handle, ${JSON.stringify(settings.name)});`,
-      ].join('\n'),
-      resolveDir: project,
-      sourcefile: `${settings.name}.ts`,
-      loader: 'ts',
-    },
+  const later = new Map<string, StdinOptions>();
+  const entry: StdinOptions = {
+    contents: [
+      `import { handle } from './functions/${settings.entry}.ts';`,
+      "import { serve } from './functions/serve.ts';",
+      `serve(handle, ${JSON.stringify(settings.name)});`,
+    ].join('\n'),
+    resolveDir: project,
+    sourcefile: `${settings.name}.ts`,
+    loader: 'ts',
+  };
+  const manifest = {
+    name: settings.name,
+    private: true,
+    main: 'index.js',
+    engines: { node: '24' },
+    dependencies: { [FRAMEWORK]: version },
+  };
+  const files: Record<string, Buffer> = {
+    'package.json': Buffer.from(`${JSON.stringify(manifest, null, 2)}\n`),
+  };
+  const outside = new Set<string>();
+  const add = async (name: string, stdin: StdinOptions): Promise<void> => {
+    const result = await oneFile(settings, stdin, later);
+    files[name] = Buffer.from(result.outputFiles[0]?.contents ?? []);
+    for (const { imports } of Object.values(result.metafile.outputs)) {
+      for (const { path } of imports.filter(({ external }) => external)) outside.add(path);
+    }
+  };
+  await add('index.js', entry);
+  // A file that is imported later may import others later.
+  for (const [name, stdin] of later) await add(name, stdin);
+  for (const [name, bytes] of Object.entries(files)) {
+    await put(join(outdir, settings.name, name), bytes);
+  }
+  await put(join(outdir, `${settings.name}.zip`), zipped(files));
+  return [...outside].filter(
+    (path) => !path.startsWith('node:') && !builtins.has(path) && !later.has(path.slice(2)),
+  );
+}
+
+/** One file with everything it needs at once. @param later receives what it needs only later */
+async function oneFile(
+  settings: FunctionSettings,
+  stdin: StdinOptions,
+  later: Map<string, StdinOptions>,
+): Promise<BuildResult<{ write: false; metafile: true }>> {
+  return bundle({
+    stdin,
     absWorkingDir: project,
     bundle: true,
     // CommonJS starts faster than modules do, and one file faster than many (toolchain 3).
@@ -73,38 +112,36 @@ export async function buildFunction(
     minify: true,
     legalComments: 'none',
     external: [FRAMEWORK],
+    // So that what is imported later is required like everything else.
+    supported: { 'dynamic-import': false },
+    plugins: [filesForLater(later)],
     write: false,
     metafile: true,
     logLevel: 'silent',
   }).catch((fault: unknown) => {
     throw new Failure(`the function ${settings.name} cannot be bundled: ${String(fault)}`);
   });
-  const [file] = result.outputFiles;
-  if (file === undefined) throw new Failure(`esbuild wrote nothing for ${settings.name}`);
-  const manifest = {
-    name: settings.name,
-    private: true,
-    main: 'index.js',
-    engines: { node: '24' },
-    dependencies: { [FRAMEWORK]: version },
-  };
-  const files = {
-    'index.js': Buffer.from(file.contents),
-    'package.json': Buffer.from(`${JSON.stringify(manifest, null, 2)}\n`),
-  };
-  for (const [name, bytes] of Object.entries(files)) {
-    await put(join(outdir, settings.name, name), bytes);
-  }
-  await put(join(outdir, `${settings.name}.zip`), zipped(files));
-  const outputs = Object.values(result.metafile.outputs);
-  return [
-    ...new Set(
-      outputs.flatMap(({ imports }) =>
-        imports.filter(({ external }) => external).map(({ path }) => path),
-      ),
-    ),
-  ].filter((path) => !path.startsWith('node:') && !builtins.has(path));
 }
+
+/**
+ * What our own code imports when it is first needed becomes a file of its own: the SDKs are
+ * megabytes, and even code that is not run has to be read before the function takes requests.
+ */
+const filesForLater = (later: Map<string, StdinOptions>): Plugin => ({
+  name: 'files for later',
+  setup(build) {
+    build.onResolve({ filter: /./ }, ({ kind, path, importer, resolveDir }) => {
+      const ours = importer.startsWith(join(project, 'functions'));
+      if (kind !== 'dynamic-import' || !ours) return undefined;
+      const name = `${path
+        .replace(/(\/index)?\.[jt]s$/, '')
+        .replace(/[^a-z0-9_]+/g, '-')
+        .replace(/^-/, '')}.js`;
+      later.set(name, { contents: `export * from ${JSON.stringify(path)};`, resolveDir });
+      return { path: `./${name}`, external: true };
+    });
+  },
+});
 
 const builtins: ReadonlySet<string> = new Set((await import('node:module')).builtinModules);
 

@@ -88,7 +88,7 @@ export function createBatchRequest(
 }
 
 async function connect({ project, region, endpoint }: BatchPlace): Promise<Client> {
-  const { v1: api } = await import('@google-cloud/dataproc');
+  const { v1: api, credentials } = await import('./dataproc_sdk.ts');
   if (endpoint === undefined) {
     return new api.BatchControllerClient({ apiEndpoint: `${region}-dataproc.googleapis.com` });
   }
@@ -96,7 +96,6 @@ async function connect({ project, region, endpoint }: BatchPlace): Promise<Clien
   if (!isPlain(endpoint)) {
     return new api.BatchControllerClient({ apiEndpoint: hostname, port: Number(port || 443) });
   }
-  const { credentials } = await import('@grpc/grpc-js');
   return new api.BatchControllerClient({
     apiEndpoint: hostname,
     port: Number(port || 80),

@@ -23,14 +23,24 @@ beforeAll(async () => {
 afterAll(() => rm(outdir, { recursive: true, force: true }));
 
 test.each(functions)(
-  '$name is one file that needs the framework only, and starts',
+  '$name needs nothing but its own files and the framework, and starts',
   async (settings) => {
     const outside = await buildFunction(settings, outdir);
     expect(outside.filter((name) => !optional.includes(name))).toEqual([
       '@google-cloud/functions-framework',
     ]);
     const files = unzipSync(await readFile(join(outdir, `${settings.name}.zip`)));
-    expect(Object.keys(files)).toEqual(['index.js', 'package.json']);
+    const index = Buffer.from(files['index.js'] ?? []).toString();
+    // What is imported when it is first needed lies beside it, and is not read before.
+    const later = [...new Set(index.match(/(?<=require\("\.\/)[^"]+/g))].sort();
+    expect(Object.keys(files)).toEqual(expect.arrayContaining(['index.js', ...later]));
+    expect(later).toContain('google-cloud-storage.js');
+    expect(index.length).toBeLessThan(500_000);
+    const loaded = await promisify(execFile)(process.execPath, [
+      '-p',
+      `[${later.map((file) => `Object.keys(require(${JSON.stringify(join(outdir, settings.name, file))})).length`)}]`,
+    ]);
+    expect(JSON.parse(loaded.stdout).every((names: number) => names > 0)).toBe(true);
     const manifest = JSON.parse(Buffer.from(files['package.json'] ?? []).toString()) as {
       readonly dependencies: Readonly<Record<string, string>>;
     };
