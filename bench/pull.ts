@@ -54,7 +54,10 @@ interface Pulled {
   readonly expected: number;
   readonly requests: number;
   readonly refused: number;
+  /** Bytes. */
   readonly peak: number;
+  /** Processor seconds of the function: tells, on a busy machine, what it would need alone. */
+  readonly cpu: number;
 }
 
 await runBench('pull', async (folder): Promise<Report> => {
@@ -82,11 +85,12 @@ await runBench('pull', async (folder): Promise<Report> => {
       await one.push({ data: { source: FULL } });
       const seconds = (performance.now() - began) / 1_000;
       const peak = one.peakMemory();
+      const cpu = one.cpuSeconds();
       await one.close();
       const stats = await hubspot.stats();
       const landed = distinctEvents(join(root, 'storage'));
       if (landed === 0) throw new Error(`nothing was landed:\n${readFileSync(log, 'utf8')}`);
-      return { seconds, events: landed, expected: account.events, peak, ...stats };
+      return { seconds, events: landed, expected: account.events, peak, cpu, ...stats };
     } finally {
       await Promise.all([at.close(), hubspot.close()]);
     }
@@ -118,6 +122,7 @@ await runBench('pull', async (folder): Promise<Report> => {
     '% of ceiling': rounded((100 * speed(one)) / CEILING, 1),
     requests: one.requests,
     refused: one.refused,
+    'CPU s': rounded(one.cpu, 1),
     'peak MB': rounded(one.peak / 1e6),
   });
   const share = Math.min(speed(small), speed(large)) / CEILING;
@@ -135,6 +140,7 @@ await runBench('pull', async (folder): Promise<Report> => {
         '% of ceiling': rounded((100 * speed(serial)) / CEILING, 1),
         requests: serial.requests,
         refused: 0,
+        'CPU s': rounded(serial.cpu, 1),
         'peak MB': rounded(serial.peak / 1e6),
       },
     ],
@@ -148,6 +154,12 @@ await runBench('pull', async (folder): Promise<Report> => {
       {
         about: 'events a second, function : serial client',
         ratio: Math.min(speed(small), speed(large)) / speed(serial),
+        goal: '',
+        met: true,
+      },
+      {
+        about: 'processor time of the function : time of the larger pull',
+        ratio: large.cpu / large.seconds,
         goal: '',
         met: true,
       },

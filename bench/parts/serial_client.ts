@@ -20,6 +20,8 @@ export interface SerialPull {
   readonly seconds: number;
   /** Bytes. */
   readonly peak: number;
+  /** Processor seconds. */
+  readonly cpu: number;
 }
 
 /** Runs it in a process of its own. */
@@ -62,7 +64,9 @@ async function pull(baseUrl: string, wanted: number, file: string): Promise<Seri
   gzip.end();
   await written;
   const seconds = (performance.now() - began) / 1_000;
-  return { events, requests, seconds, peak: peakMemory(process.pid) };
+  const { user, system } = process.cpuUsage();
+  const cpu = (user + system) / 1e6;
+  return { events, requests, seconds, cpu, peak: peakMemory(process.pid) };
 }
 
 if (import.meta.main) {
