@@ -1,0 +1,201 @@
+/**
+ * The whole email path with real processes: the command that people start, the deployed bundles,
+ * real Spark and Delta, the official clients. One local cloud for all cases, in their order.
+ */
+import { appendFileSync, copyFileSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { addWindows } from '../../functions/pull.ts';
+import { catalog } from '../../schemas/rendered/catalog.ts';
+import { backfill, pull } from '../../scripts/pull.ts';
+import { emailTables, type RunningCloud, rowsOf, settled, startLocal } from './running_cloud.ts';
+
+const given = join(import.meta.dirname, '../cases/end_to_end/two_campaigns');
+const sources = Object.keys(catalog.sources).filter((name) => name.startsWith('email.'));
+const events = { domain: 'email', source: 'email_events' } as const;
+
+/** Tables whose rows follow from what HubSpot has, not from when it was asked. */
+const compared = Object.keys(catalog.tables).filter(
+  (name) => name.startsWith('email.') && name !== 'email.reconciliation',
+);
+
+let folder: string;
+let cloud: RunningCloud;
+
+const start = (): Promise<RunningCloud> =>
+  startLocal({
+    data: join(folder, 'cloud'),
+    events: join(folder, 'events.ndjson'),
+    objects: join(given, 'objects'),
+  });
+
+/** A range of March 2026, read again under a name of its own. */
+async function readMarch(): Promise<void> {
+  const { target } = cloud;
+  const windows = backfill('email.email_events', march.from, march.to, Date.now());
+  await addWindows(target.world, target.config, events, windows);
+  await pull(target, 'email.email_events');
+}
+
+const march = { from: '2026-03-01T00:00:00.000Z', to: '2026-03-31T00:00:00.000Z' };
+
+const one = async (sql: string): Promise<Readonly<Record<string, unknown>>> => {
+  const rows = await cloud.target.world.warehouse.rows(sql);
+  expect(rows).toHaveLength(1);
+  return rows[0] as Readonly<Record<string, unknown>>;
+};
+
+beforeAll(async () => {
+  folder = mkdtempSync(join(tmpdir(), 'tributary-e2e-'));
+  const file = join(folder, 'events.ndjson');
+  copyFileSync(join(given, 'events.ndjson'), file);
+  const big = {
+    id: 'sent-502-big',
+    created: Date.parse('2026-03-04T09:01:40Z'),
+    type: 'SENT',
+    recipient: 'person3@example.com',
+    portalId: 77,
+    emailCampaignId: 502,
+    subject: 'x'.repeat(5_000_000),
+  };
+  appendFileSync(file, `${JSON.stringify(big)}\n`);
+  cloud = await start();
+}, 180_000);
+
+afterAll(async () => {
+  await cloud?.stop();
+  rmSync(folder, { recursive: true, force: true });
+}, 60_000);
+
+describe('email engagement, end to end', { timeout: 240_000 }, () => {
+  let first: Readonly<Record<string, readonly string[]>>;
+
+  it('arrives in the tables with the figures worked out by hand', async () => {
+    await readMarch();
+    for (const name of sources) await pull(cloud.target, name);
+    await settled(cloud.target);
+    first = await emailTables(cloud.target, compared);
+    expect(
+      await one(
+        `SELECT sent, delivered, hard_bounced, soft_bounced, unique_opens, unique_human_opens, total_opens,
+           unique_clicks, unique_human_clicks, total_clicks, unsubscribed, spam_reported, dropped
+         FROM email.campaign_performance WHERE campaign_id = '501' AND sent_date = '2026-03-02'`,
+      ),
+    ).toEqual({
+      sent: 10,
+      delivered: 8,
+      hard_bounced: 1,
+      soft_bounced: 1,
+      unique_opens: 6,
+      unique_human_opens: 4,
+      total_opens: 6,
+      unique_clicks: 3,
+      unique_human_clicks: 2,
+      total_clicks: 7,
+      unsubscribed: 1,
+      spam_reported: 1,
+      dropped: 0,
+    });
+    expect(
+      await one(
+        `SELECT SUM(sent) AS sent, SUM(delivered) AS delivered, SUM(dropped) AS dropped, SUM(total_opens) AS opens
+         FROM email.campaign_performance WHERE campaign_id = '502'`,
+      ),
+    ).toEqual({ sent: 2, delivered: 1, dropped: 1, opens: 1 });
+  });
+
+  it('keeps every event, also of types and shapes that nobody has declared', async () => {
+    expect(
+      await one(
+        'SELECT COUNT(*) AS n, COUNT(DISTINCT event_id) AS ids FROM email.fact_email_engagement',
+      ),
+    ).toEqual({ n: 55, ids: 54 });
+    const types = await cloud.target.world.warehouse.rows(
+      `SELECT event_type FROM email.dim_event_type WHERE event_type IN ('TELEPORTED', 'UNBOUNCE', 'UNKNOWN') ORDER BY 1`,
+    );
+    expect(types.map((row) => row['event_type'])).toContain('TELEPORTED');
+  });
+
+  it('refuses what breaks the contract, says why, and keeps it', async () => {
+    const refused = await cloud.target.world.warehouse.rows(
+      `SELECT error_code, error_column FROM ops.rejected WHERE source = 'email.email_events' ORDER BY error_code`,
+    );
+    expect(refused).toEqual([
+      { error_code: 'missing_required', error_column: 'id' },
+      { error_code: 'out_of_bounds', error_column: 'sent_created_at' },
+    ]);
+    const { objects } = cloud.target.world;
+    const kept = await objects.list(cloud.target.config.buckets.rejected, 'email/email_events/');
+    expect(kept.length).toBeGreaterThan(0);
+  });
+
+  it('matches addresses to contacts, and leaves shared ones alone', async () => {
+    const people = await cloud.target.world.warehouse.rows(
+      `SELECT send_id, user_id FROM email.email_send WHERE send_id IN ('sent-501-0', 'sent-501-1', 'sent-501-3') ORDER BY send_id`,
+    );
+    expect(people).toEqual([
+      { send_id: 'sent-501-0', user_id: '100' },
+      { send_id: 'sent-501-1', user_id: '101' },
+      { send_id: 'sent-501-3', user_id: null },
+    ]);
+    const campaign = await one(
+      `SELECT c.campaign_name AS name, t.marketing_team_name AS team FROM email.dim_campaign AS c
+       JOIN email.dim_marketing_team AS t ON t.marketing_team_id = c.marketing_team_id WHERE c.campaign_id = '501'`,
+    );
+    expect(campaign).toEqual({ name: 'March issue', team: 'Newsletter' });
+  });
+
+  it('shows every run and batch as done', async () => {
+    const states = await cloud.target.world.warehouse.rows(
+      "SELECT 'run' AS what, state, COUNT(*) AS n FROM ops.runs GROUP BY state UNION ALL SELECT 'batch', state, COUNT(*) FROM ops.batches GROUP BY state",
+    );
+    expect(new Set(states.map((row) => row['state']))).toEqual(new Set(['loaded']));
+    const broken = await cloud.target.world.warehouse.rows(
+      "SELECT subject, check FROM ops.quality WHERE check = 'unique_key' AND NOT passed",
+    );
+    expect(broken).toEqual([]);
+  });
+
+  it('ends with the same rows when everything is read and transformed again', async () => {
+    await readMarch();
+    for (const name of sources) await pull(cloud.target, name);
+    await settled(cloud.target);
+    expect(await emailTables(cloud.target, compared)).toEqual(first);
+  });
+
+  it('ends with the same rows when its processes are killed at any point', async () => {
+    // Three kills of the whole cloud, each at another stage of the same work.
+    const stages = [
+      () => Promise.resolve(),
+      () => until(async () => (await inFlight()) !== null),
+      () => until(async () => (await waiting()) > 0 || (await inFlight()) !== null),
+    ];
+    for (const stage of stages) {
+      await readMarch();
+      await stage();
+      await cloud.kill();
+      cloud = await start();
+    }
+    await pull(cloud.target, 'email.email_events');
+    await settled(cloud.target);
+    expect(await emailTables(cloud.target, compared)).toEqual(first);
+    expect(await rowsOf(cloud.target, 'ops.fence')).toHaveLength(2);
+  });
+});
+
+async function inFlight(): Promise<unknown> {
+  const { world, config } = cloud.target;
+  const found = await world.objects.read(config.buckets.control, 'ledgers/email.json');
+  return found === null ? null : JSON.parse(found.bytes.toString()).in_flight;
+}
+
+async function waiting(): Promise<number> {
+  const { world, config } = cloud.target;
+  return (await world.objects.list(config.buckets.control, 'waiting/email/')).length;
+}
+
+/** Looks again and again; the case's own time limit ends it. */
+async function until(holds: () => Promise<boolean>): Promise<void> {
+  while (!(await holds())) await new Promise((resume) => setTimeout(resume, 50));
+}
