@@ -32,8 +32,14 @@ import type { World } from './world.ts';
 /** A slice is shorter than the function's timeout by the time one last page may take. */
 export const SLICE_MS = 8 * 60_000;
 
-/** A puller that says nothing for this long is gone. */
-const LEASE_MS = SLICE_MS + 2 * 60_000;
+/**
+ * A puller that says nothing for this long is gone. Longer than an answer may take, short enough
+ * that a source whose puller was killed goes on with the next sweep.
+ */
+const LEASE_MS = 60_000;
+
+/** With pages coming in, the lease is renewed this often. */
+const RENEWAL_MS = 20_000;
 
 /** Compressed bytes after which a window's piece is landed: what a crash can lose of the work. */
 const PIECE_BYTES = 16 << 20;
@@ -74,8 +80,7 @@ async function pullSource(world: World, config: Config, of: Pulled): Promise<voi
     const now = world.clock.now();
     if (held.lease !== null && Date.parse(held.lease.until) > now) return null;
     const plan = reader.plan(held, now, contract.arrives);
-    const lease = { holder, until: new Date(now + LEASE_MS).toISOString() };
-    return { ...planned(held, plan), lease };
+    return { ...planned(held, plan), lease: leaseOf(holder, now) };
   });
   if (checkpoint.lease?.holder !== holder) {
     world.log('INFO', 'pull_busy', {
@@ -85,7 +90,8 @@ async function pullSource(world: World, config: Config, of: Pulled): Promise<voi
     return;
   }
   const context = readContext(world, config, of, deadline);
-  const failures = await readOpen(world, config, of, reader, checkpoint, context);
+  const stillHere = renewal(world, config, of, holder);
+  const failures = await readOpen(world, config, of, reader, checkpoint, context, stillHere);
   const failure = failures.map(classified).sort(worstFirst)[0] ?? null;
   const left = await release(world, config, of, holder, failure);
   if (failure === null) {
@@ -102,6 +108,24 @@ async function pullSource(world: World, config: Config, of: Pulled): Promise<voi
   // takes it up. Delivered again, a tick would only multiply.
 }
 
+const leaseOf = (holder: string, now: number): { holder: string; until: string } => ({
+  holder,
+  until: new Date(now + LEASE_MS).toISOString(),
+});
+
+/** Called with every page: renews the lease now and then, unless somebody else has taken it. */
+function renewal(world: World, config: Config, of: Pulled, holder: string): () => Promise<void> {
+  let renewedAt = world.clock.now();
+  return async () => {
+    const now = world.clock.now();
+    if (now - renewedAt < RENEWAL_MS) return;
+    renewedAt = now;
+    await stepCheckpoint(world, config.buckets.control, of.domain, of.source, (held) =>
+      held.lease?.holder === holder ? { ...held, lease: leaseOf(holder, now) } : null,
+    );
+  };
+}
+
 /** Reads open windows, several at once, until none is left or the slice is over. */
 async function readOpen(
   world: World,
@@ -110,6 +134,7 @@ async function readOpen(
   reader: Reader<Arrival>,
   checkpoint: Checkpoint,
   context: ReadContext<Arrival>,
+  stillHere: () => Promise<void>,
 ): Promise<readonly unknown[]> {
   const waiting: Window[] = [...checkpoint.open];
   const failures: unknown[] = [];
@@ -119,7 +144,7 @@ async function readOpen(
       if (window === undefined || world.clock.now() >= context.deadline) return;
       if (failures.some(stopsAll)) return;
       try {
-        const manifest = await readPiece(world, config, of, reader, window, context);
+        const manifest = await readPiece(world, config, of, reader, window, context, stillHere);
         if (manifest.remaining !== null) waiting.unshift(manifest.remaining);
       } catch (failure) {
         failures.push(failure);
@@ -146,13 +171,14 @@ async function readPiece(
   reader: Reader<Arrival>,
   window: Window,
   context: ReadContext<Arrival>,
+  stillHere: () => Promise<void>,
 ): Promise<RunManifest> {
   const { domain, source } = of;
   const run = runName(window);
   const before = await landed(world, config, { domain, source, run });
   const piece =
     before === null
-      ? await landPiece(world, config, { domain, source, run }, reader, window, context)
+      ? await landPiece(world, config, { domain, source, run }, reader, window, context, stillHere)
       : { manifest: before, failure: null };
   const { manifest } = piece;
   if (manifest.remaining !== null && sameWindow(manifest.remaining, window)) {
@@ -182,11 +208,13 @@ async function landPiece(
   reader: Reader<Arrival>,
   window: Window,
   context: ReadContext<Arrival>,
+  stillHere: () => Promise<void>,
 ): Promise<{ readonly manifest: RunManifest; readonly failure: unknown }> {
   const landing = openLanding(world, config, of);
   let remaining: Window | undefined;
   try {
     for await (const page of reader.pages(window, context)) {
+      await stillHere();
       if (page.records > 0) await landing.append(page);
       // Nothing read of the window is no piece: a run must shrink it.
       if (page.remaining === undefined) continue;
