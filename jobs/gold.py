@@ -203,11 +203,9 @@ class Star:
             state[day] = Partition(was.rows, was.content_hash, was.code_hash, True)
         if not todo.compute:
             return Written(table.name, frozenset(), 0, (), state)
-        frame = self._rows(table, todo.compute).persist()
-        try:
-            written = self._write(table, frame, todo.compute, known, state)
-        finally:
-            frame.unpersist()
+        # Computed once, measured and then written; cut off, so that planning happens once too.
+        frame = self._rows(table, todo.compute).localCheckpoint(False)
+        written = self._write(table, frame, todo.compute, known, state)
         self.seconds[f"gold {table.bare}"] = round(time.monotonic() - began, 3)
         return written
 

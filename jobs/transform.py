@@ -177,9 +177,6 @@ class Batch:
             self.still_ours()
             new_state = {name: dict(written.state) for name, written in done.items()}
             write_state(self.lake, self.domain.name, new_state)
-        for image in images.values():
-            if image is not None:
-                image.unpersist()
         self.seconds["total"] = round(time.monotonic() - began, 3)
         result = {
             "format": 1,
@@ -256,7 +253,8 @@ class Batch:
                 if any(runs.values()):
                     source = self.domain.sources[name]
                     found = conform.records(conform.landed(self.spark, runs), source)
-                    frames[name] = conform.conformed(found, source, pads).persist()
+                    # Cut off: every later step would analyse the whole decoding again.
+                    frames[name] = conform.conformed(found, source, pads).localCheckpoint(False)
             counts = self.counts(frames)
         outputs = [
             {
@@ -283,8 +281,6 @@ class Batch:
             )
         with self.timed("merge"):
             self.merge_all(frames, [c for c in counts if not c.refused])
-        for frame in frames.values():
-            frame.unpersist()
         return outputs, rejected
 
     def counts(self, frames: Mapping[str, DataFrame]) -> list[Any]:
@@ -341,7 +337,7 @@ class Batch:
             image = merge.changed(self.lake, source, self.base.get(source.path))
             # From nothing, silver itself is the change: no use in holding it twice.
             if image is not None and source.path in self.base:
-                image = image.persist()
+                image = image.localCheckpoint(False)
             found[name] = image
         return found
 
