@@ -16,6 +16,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import ArrayType, DataType, StringType, StructField, StructType
 
 from jobs.contract import ContractBroken, Source
+from jobs.delta import java
 
 CORRUPT = "_corrupt"
 # Jackson's own limit of 20 million characters is below what one page can hold.
@@ -57,7 +58,7 @@ def landed(spark: SparkSession, files: Mapping[str, Sequence[str]]) -> DataFrame
 
 def _shown_run(spark: SparkSession, uri: str) -> str:
     """The run as it stands in a file name that Spark reports (escaped as a URI)."""
-    text = spark._jvm.org.apache.hadoop.fs.Path(uri).toUri().toString()
+    text = java(spark, "org.apache.hadoop.fs.Path")(uri).toUri().toString()
     found = re.search(r"/run=([^/]+)/", text)
     if found is None:
         raise ContractBroken(f"{uri} does not lie under run=")

@@ -41,7 +41,7 @@ class Lake:
 
     def version(self, path: str) -> int | None:
         """The newest version, None when there is no table."""
-        nothing = self.spark._jvm.scala.Option.apply(None)
+        nothing = java(self.spark, "scala.Option").apply(None)
         # Delta's own object: DESCRIBE HISTORY answers the same by a Spark job. Delta is pinned.
         version = self._log(path).update(False, nothing, nothing).version()
         return None if version < 0 else int(version)
@@ -77,25 +77,34 @@ class Lake:
 
     def files_below(self, uri: str) -> list[str]:
         """URIs of the Parquet files directly in a folder."""
-        path = self.spark._jvm.org.apache.hadoop.fs.Path(uri)
+        path = java(self.spark, "org.apache.hadoop.fs.Path")(uri)
         system = path.getFileSystem(self.spark._jsparkSession.sessionState().newHadoopConf())
         names = [status.getPath().getName() for status in system.listStatus(path)]
         return sorted(f"{uri}/{name}" for name in names if name.endswith(".parquet"))
 
     def _text(self, uri: str) -> str:
-        jvm = self.spark._jvm
-        path = jvm.org.apache.hadoop.fs.Path(uri)
+        path = java(self.spark, "org.apache.hadoop.fs.Path")(uri)
         system = path.getFileSystem(self.spark._jsparkSession.sessionState().newHadoopConf())
         stream = system.open(path)
         try:
-            return jvm.org.apache.commons.io.IOUtils.toString(stream, "UTF-8")
+            return java(self.spark, "org.apache.commons.io.IOUtils").toString(stream, "UTF-8")
         finally:
             stream.close()
 
     def _log(self, path: str):  # noqa: ANN202 - a Java object
-        return self.spark._jvm.org.apache.spark.sql.delta.DeltaLog.forTable(
-            self.spark._jsparkSession, self.uri(path)
-        )
+        log = java(self.spark, "org.apache.spark.sql.delta.DeltaLog")
+        return log.forTable(self.spark._jsparkSession, self.uri(path))
+
+
+def java(spark: SparkSession, name: str) -> Any:
+    """A Java class, looked up once: py4j searches every jar for each part of a name it is given."""
+    known = vars(spark._jvm)
+    if name not in known:
+        found = spark._jvm
+        for part in name.split("."):
+            found = getattr(found, part)
+        known[name] = found
+    return known[name]
 
 
 def local_frame(spark: SparkSession, rows: Iterable[dict[str, Any]], schema: str) -> DataFrame:

@@ -236,8 +236,11 @@ class Star:
             if table.partition is None:
                 return frame
             kept = frame.where(days_in(table.partition, [day for day in days if day is not None]))
-            self._view("computed", kept.withColumn(PARTITION, F.col(table.partition)))
-            # One file per partition, more where a partition is large.
+            placed = kept.withColumn(PARTITION, F.col(table.partition))
+            # One file per partition; more where one is large, which adaptive execution sees.
+            if self.spark.conf.get("spark.sql.adaptive.enabled") == "false":
+                return placed.repartition(PARTITION)
+            self._view("computed", placed)
             return self.spark.sql(f"SELECT /*+ REBALANCE({PARTITION}) */ * FROM computed")
 
     def _query(

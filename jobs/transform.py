@@ -31,7 +31,7 @@ except ModuleNotFoundError:
 
 from jobs import conform, merge
 from jobs.contract import ContractBroken, Domain, Source, read_domain, rendered
-from jobs.delta import SETTINGS, Lake, days_in
+from jobs.delta import SETTINGS, Lake, days_in, java
 from jobs.gold import Star, quality
 from jobs.objects import Objects, Refused
 from jobs.partitions import read_state, recompute, state_path, write_state
@@ -49,6 +49,11 @@ SESSION = {
     # Nothing that looks like a key or a binary literal reaches a plan that is shown or logged.
     "spark.sql.redaction.string.regex": "(?i)0x[0-9a-f]{32,}|X'[0-9a-f]{32,}'",
 }
+
+
+# Below this many landed bytes adaptive execution costs more jobs than it saves.
+SMALL_BYTES = 64_000_000
+SMALL_PARTITIONS = 4
 
 
 class Overtaken(Exception):
@@ -97,6 +102,8 @@ def main(argv: Sequence[str], spark: SparkSession | None = None) -> int:
             )
             .getOrCreate()
         )
+        for name in ("functions", "PythonUtils", "PythonSQLUtils"):
+            java(session, name)
         Batch(given, claim, objects, session).run()
         return 0
     except Overtaken as reason:
@@ -220,6 +227,7 @@ class Batch:
     def landed_files(self) -> dict[str, dict[str, list[str]]]:
         """By source and run the URIs of exactly the files that the run manifests list."""
         found: dict[str, dict[str, list[str]]] = {}
+        landed = 0
         for name in self.claim["runs"]:
             manifest = self.objects.read_json(self.given.control_bucket, name)
             if manifest is None:
@@ -228,7 +236,13 @@ class Batch:
             if full not in self.domain.sources:
                 raise ContractBroken(f"run {name} lands {full}, which no contract declares")
             of_run = found.setdefault(full, {}).setdefault(manifest["run"], [])
-            of_run.extend(f"gs://{self.given.bronze_bucket}/{file['name']}" for file in manifest["files"])
+            for file in manifest["files"]:
+                of_run.append(f"gs://{self.given.bronze_bucket}/{file['name']}")
+                landed += file["bytes"]
+        if landed < SMALL_BYTES:
+            self.spark.conf.set("spark.sql.adaptive.enabled", "false")
+            set_to = int(self.spark.conf.get("spark.sql.shuffle.partitions"))
+            self.spark.conf.set("spark.sql.shuffle.partitions", min(set_to, SMALL_PARTITIONS))
         return found
 
     def requests(self) -> list[Mapping[str, Any]]:

@@ -97,7 +97,7 @@ class Pipeline:
             "run": run,
             "attempt": "1",
             "window": None,
-            "files": [{"name": name}],
+            "files": [{"name": name, "bytes": path.stat().st_size}],
         }
         key = f"runs/{self.domain}/{source}/{run}.json"
         self.put(key, manifest)
