@@ -125,9 +125,13 @@ Examples:
         }
         const checked = await staticChecks(spark.python);
         say('tests in TypeScript');
-        const first = await vitest([], reports);
+        const first = await vitest(['--exclude', 'test/e2e/**'], reports);
         say('tests in Python');
-        return sum(checked, first, await pytest(['test/jobs'], spark.python, reports));
+        const jobs = await pytest(['test/jobs'], spark.python, reports);
+        // Each of these runs a Spark of its own: two at once would only wait for each other.
+        say('tests end to end');
+        const whole = await vitest(['test/e2e', '--no-file-parallelism'], reports);
+        return sum(checked, first, jobs, whole);
       });
       close(result);
     });

@@ -63,7 +63,7 @@ async function ready(child: ChildProcess): Promise<void> {
 }
 
 /** Waits until everything has arrived; fails with what is stuck. */
-export async function settled(target: Target, timeoutMs = 120_000): Promise<void> {
+export async function settled(target: Target, timeoutMs = 300_000): Promise<void> {
   const stuck = await settle(target, { timeoutMs });
   if (stuck.length > 0) {
     throw new Error(`not settled:\n${stuck.map(({ what }) => `  ${what}`).join('\n')}`);
