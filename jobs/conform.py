@@ -102,7 +102,9 @@ def records(lines: DataFrame, source: Source) -> DataFrame:
                 F.col(f"page.{CORRUPT}").isNotNull() | F.col("page").isNull(),
                 _error("invalid_json", None, "the page is no JSON object"),
             )
-            .when(found.isNull(), _error("missing_required", where, f"the page has no array {where}"))
+            .when(
+                found.isNull(), _error("missing_required", where, f"the page has no array {where}")
+            )
         )
     nothing = F.lit(None).cast("string")
     one = F.transform(found, lambda r: F.struct(r.alias("record"), F.lit(False).alias("whole")))
@@ -136,7 +138,7 @@ def _closing(where: str) -> Column:
 
 
 def conformed(found: DataFrame, source: Source, pads: DataFrame) -> DataFrame:
-    """Silver's columns in the contract's order, then `error`, `masked` and `raw` (where refused)."""
+    """Silver's columns in the contract's order, then `error`, `masked`, `raw` (where refused)."""
     tree = _tree(source)
     schema = StructType([*_schema(tree).fields, StructField(CORRUPT, StringType())])
     parsed = found.select(
@@ -152,7 +154,12 @@ def conformed(found: DataFrame, source: Source, pads: DataFrame) -> DataFrame:
         F.col("p").isNull() | F.col(f"p.{CORRUPT}").isNotNull()
     )
     values = {
-        name: (_decoded(_at(path), decoding, source.struct[name].dataType), _at(path), decoding, column)
+        name: (
+            _decoded(_at(path), decoding, source.struct[name].dataType),
+            _at(path),
+            decoding,
+            column,
+        )
         for name, path, decoding, column in source.read_columns()
     }
     read = parsed.select(
@@ -162,7 +169,7 @@ def conformed(found: DataFrame, source: Source, pads: DataFrame) -> DataFrame:
         "raw",
         "unreadable",
         broken.alias("broken"),
-        F.when(F.lit(True), _masked(tree, source)).alias("masked"),
+        "p",
         *(value.alias(name) for name, (value, _, _, _) in values.items()),
         *(raw.alias(f"_raw_{name}") for name, (_, raw, _, _) in values.items()),
     )
@@ -173,11 +180,14 @@ def conformed(found: DataFrame, source: Source, pads: DataFrame) -> DataFrame:
     ]
     not_object = _error("invalid_json", None, "the record is no JSON object")
     checked = read.select(
-        *(name for name in ("observed_at", "_run", "_hash", "raw", "masked", *values)),
-        F.coalesce(F.col("unreadable"), F.when(F.col("broken"), not_object), *faults).alias("error"),
+        *("observed_at", "_run", "_hash", "raw", "p", *values),
+        F.coalesce(F.col("unreadable"), F.when(F.col("broken"), not_object), *faults).alias(
+            "error"
+        ),
     )
     computed = checked.select(
-        "*",
+        *("observed_at", "_run", "_hash", "raw", "error", *values),
+        F.when(F.col("error").isNotNull(), _masked(tree, source)).alias("masked"),
         *(
             F.expr(column["sql"]).alias(name)
             for name, column in source.columns.items()
@@ -194,7 +204,8 @@ def conformed(found: DataFrame, source: Source, pads: DataFrame) -> DataFrame:
     )
     late = [
         F.when(
-            F.col(name).isNull(), _error("missing_required", name, f"{name} is required and missing")
+            F.col(name).isNull(),
+            _error("missing_required", name, f"{name} is required and missing"),
         )
         for name, column in source.columns.items()
         if column.get("required") and name not in values
@@ -291,7 +302,9 @@ def _decoded(raw: Column, decoding: str, to: DataType) -> Column:
     if decoding == "epoch_ms":
         ms = F.when(text.rlike(r"^[+-]?\d{1,15}$"), text).cast("bigint")
         ms = F.coalesce(ms, number.cast("decimal(38,0)").cast("bigint"))
-        instant = F.when(F.abs(ms) <= LAST_MS, F.timestamp_seconds(ms / F.lit(1000).cast("decimal(4,0)")))
+        instant = F.when(
+            F.abs(ms) <= LAST_MS, F.timestamp_seconds(ms / F.lit(1000).cast("decimal(4,0)"))
+        )
         return instant.cast(to)
     if decoding == "iso":
         whole = F.regexp_replace(F.regexp_replace(text, ",", "."), r"([+-]\d{2})(\d{2})$", "$1:$2")
@@ -303,9 +316,7 @@ def _decoded(raw: Column, decoding: str, to: DataType) -> Column:
     raise ContractBroken(f"unknown decoding {decoding}")
 
 
-def _faults(
-    name: str, decoding: str, column: Mapping[str, Any], source: Source
-) -> list[Column]:
+def _faults(name: str, decoding: str, column: Mapping[str, Any], source: Source) -> list[Column]:
     """The checks of one column that is read from the payload, in the order they are told."""
     raw, value = F.col(f"_raw_{name}"), F.col(name)
     empty = raw.isNull() | (F.trim(raw) == "")
@@ -348,7 +359,9 @@ def pads(spark: SparkSession, key: bytes) -> DataFrame:
     jvm, gateway = spark._jvm, spark.sparkContext._gateway
     values = gateway.new_array(jvm.java.lang.Object, 2)
     values[0], values[1] = bytes(inner), bytes(outer)
-    rows = jvm.java.util.Collections.singletonList(jvm.org.apache.spark.sql.RowFactory.create(values))
+    rows = jvm.java.util.Collections.singletonList(
+        jvm.org.apache.spark.sql.RowFactory.create(values)
+    )
     schema = jvm.org.apache.spark.sql.types.StructType.fromDDL("_inner binary, _outer binary")
     return DataFrame(spark._jsparkSession.createDataFrame(rows, schema), spark)
 

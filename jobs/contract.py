@@ -186,7 +186,9 @@ def read_domain(name: str) -> Domain:
     checks = _sql_files(_folder("jobs", "sql", name, "checks"))
     declared = set(contract.get("checks", {}))
     if declared != set(checks):
-        raise ContractBroken(f"{name}: checks {sorted(declared ^ set(checks))} lack SQL or contract")
+        raise ContractBroken(
+            f"{name}: checks {sorted(declared ^ set(checks))} lack SQL or contract"
+        )
     return Domain(name, contract, sources, tables, views, checks)
 
 
@@ -197,7 +199,9 @@ def _table(
     text = "\n".join([sql, *(views[view] for view in needed)])
     used = {name: lists[name] for name in sorted(lists) if mentions(text, name)}
     # What a change touches says nothing about how a row is computed.
-    computed = {key: value["contract"][key] for key in ("key", "columns") if key in value["contract"]}
+    computed = {
+        key: value["contract"][key] for key in ("key", "columns") if key in value["contract"]
+    }
     digest = hashlib.sha256()
     for part in (text, json.dumps(computed), json.dumps(value["spark"]), json.dumps(used)):
         digest.update(part.encode() + b"\0")

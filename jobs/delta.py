@@ -66,7 +66,7 @@ class Lake:
         self.spark.sql(f"RESTORE TABLE delta.`{self.uri(path)}` TO VERSION AS OF {version}")
 
     def added_files(self, path: str, version: int) -> list[str]:
-        """URIs of the files that one commit added; those of replaced partitions are exactly they."""
+        """URIs of the files that one commit added; exactly those of replaced partitions."""
         commit = self.uri(f"{path}/_delta_log/{version:020d}.json")
         files = []
         for line in self._text(commit).splitlines():
@@ -119,7 +119,8 @@ def local_frame(spark: SparkSession, rows: Iterable[dict[str, Any]], schema: str
 def empty_frame(spark: SparkSession, struct: StructType) -> DataFrame:
     """No rows of these columns; a relation the optimizer sees through."""
     columns = ", ".join(
-        f"CAST(NULL AS {field.dataType.simpleString()}) AS `{field.name}`" for field in struct.fields
+        f"CAST(NULL AS {field.dataType.simpleString()}) AS `{field.name}`"
+        for field in struct.fields
     )
     return spark.sql(f"SELECT {columns} WHERE false")
 

@@ -74,7 +74,9 @@ class Star:
             try:
                 while waiting or running:
                     for name, table in list(waiting.items()):
-                        if all(other in done for other in table.reads if other in self.domain.tables):
+                        if all(
+                            other in done for other in table.reads if other in self.domain.tables
+                        ):
                             del waiting[name]
                             days = touched.get(name, Touched())
                             work = pool.submit(self._table, table, days, moved, dict(done))
@@ -97,7 +99,7 @@ class Star:
         queries: list[DataFrame] = []
         later: set[tuple[str, str]] = set()
         with self._names:
-            for name, source in self.domain.sources.items():
+            for source in self.domain.sources.values():
                 if not source.dated:
                     self._view(source.bare, self._silver(source))
             for name, image in images.items():
@@ -125,7 +127,9 @@ class Star:
                         self._view("self", self._gold(table))
                         days = self.spark.sql(touch["days"])
                         if len(days.columns) != 1:
-                            raise ContractBroken(f"{table.name}: days of {name} yield no one column")
+                            raise ContractBroken(
+                                f"{table.name}: days of {name} yield no one column"
+                            )
                     queries.append(days.select(*_tagged(table.name, name, F.col(days.columns[0]))))
         touched: dict[str, Touched] = {}
         moved: set[str] = set()
@@ -224,8 +228,7 @@ class Star:
             wanted = [field for field in table.struct.fields if field.name != UPDATED_AT]
             found = {field.name: field.dataType for field in frame.schema.fields}
             faults = [
-                f"{field.name} is {found[field.name].simpleString() if field.name in found else 'missing'},"
-                f" not {field.dataType.simpleString()}"
+                f"{field.name} is {found.get(field.name)}, not {field.dataType.simpleString()}"
                 for field in wanted
                 if found.get(field.name) != field.dataType
             ]
@@ -262,9 +265,7 @@ class Star:
             self._view(view, self.spark.sql(self.domain.views[view]))
         return self.spark.sql(sql)
 
-    def _silver_for(
-        self, source: Source, table: Table, touch: Any, days: list[date]
-    ) -> DataFrame:
+    def _silver_for(self, source: Source, table: Table, touch: Any, days: list[date]) -> DataFrame:
         """The source's rows that these partitions are made of, from as few files as hold them."""
         if table.partition is None or not source.dated or touch in ("all", "ignore"):
             return self._silver(source)
@@ -292,7 +293,9 @@ class Star:
         # Files from before a column was declared lack it.
         return frame.select(
             *(
-                (F.col(f.name) if f.name in frame.columns else F.lit(None)).cast(f.dataType).alias(f.name)
+                (F.col(f.name) if f.name in frame.columns else F.lit(None))
+                .cast(f.dataType)
+                .alias(f.name)
                 for f in struct.fields
             )
         )
@@ -305,14 +308,19 @@ class Star:
         known: Mapping[date | None, Partition],
         state: dict[date | None, Partition],
     ) -> Written:
-        found = {row.day: row for row in frame.groupBy(_day_of(table)).agg(*_measures(table)).collect()} \
-            if table.partition is not None else {None: frame.agg(*_measures(table)).collect()[0]}
+        found = (
+            {row.day: row for row in frame.groupBy(_day_of(table)).agg(*_measures(table)).collect()}
+            if table.partition is not None
+            else {None: frame.agg(*_measures(table)).collect()[0]}
+        )
         checks = _checks(table, found.values())
         changed: set[date | None] = set()
         rows = 0
         for day in days:
             row = found.get(day)
-            count, content = (row.rows, row.content) if row is not None and row.rows else (0, "empty")
+            count, content = (
+                (row.rows, row.content) if row is not None and row.rows else (0, "empty")
+            )
             was = known.get(day)
             state[day] = Partition(count, content, table.code_hash, False)
             before = was.content_hash if was is not None else None
@@ -351,7 +359,7 @@ class Star:
         everything = {**self.domain.sources, **self.domain.tables}
         frames = []
         with self._names:
-            for name, check in self.domain.contract.get("checks", {}).items():
+            for name in self.domain.contract.get("checks", {}):
                 sql = self.domain.checks[name]
                 used = {
                     full
@@ -375,8 +383,13 @@ class Star:
             union = union.unionAll(frame)
         declared = self.domain.contract["checks"]
         return [
-            quality(declared[row.check]["subject"], row.check, row.rows, row.failed or 0,
-                    declared[row.check]["threshold"])
+            quality(
+                declared[row.check]["subject"],
+                row.check,
+                row.rows,
+                row.failed or 0,
+                declared[row.check]["threshold"],
+            )
             for row in union.collect()
         ]
 
@@ -409,7 +422,11 @@ def _literal(text: str) -> str:
 
 
 def _tagged(table: str, source: str, day: Column) -> list[Column]:
-    return [F.lit(table).alias("table"), F.lit(source).alias("input"), day.cast("date").alias("day")]
+    return [
+        F.lit(table).alias("table"),
+        F.lit(source).alias("input"),
+        day.cast("date").alias("day"),
+    ]
 
 
 def _also_by(touch: Any) -> bool:

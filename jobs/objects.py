@@ -41,7 +41,9 @@ class Objects:
 
     def read_json(self, bucket: str, name: str) -> Any | None:
         """The object's JSON, or None when it is absent."""
-        url = f"{self._storage}/storage/v1/b/{bucket}/o/{urllib.parse.quote(name, safe='')}?alt=media"
+        url = (
+            f"{self._storage}/storage/v1/b/{bucket}/o/{urllib.parse.quote(name, safe='')}?alt=media"
+        )
         status, body = self._ask("GET", url)
         if status == 404:
             return None

@@ -17,7 +17,7 @@ import traceback
 from collections.abc import Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import date, datetime, timezone
+from datetime import datetime, timezone
 from typing import Any
 
 from pyspark.sql import DataFrame, SparkSession
@@ -30,7 +30,7 @@ except ModuleNotFoundError:
     sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 from jobs import conform, merge
-from jobs.contract import ContractBroken, Domain, Source, read_domain, rendered
+from jobs.contract import ContractBroken, Source, read_domain, rendered
 from jobs.delta import SETTINGS, Lake, days_in, java
 from jobs.gold import Star, quality
 from jobs.objects import Objects, Refused
@@ -57,7 +57,7 @@ SMALL_PARTITIONS = 4
 
 
 class Overtaken(Exception):
-    """Another attempt of this batch is in flight, or its manifest exists: there is nothing to do."""
+    """Another attempt of this batch is in flight, or its manifest exists: nothing is to do."""
 
 
 @dataclass(frozen=True)
@@ -92,6 +92,7 @@ def main(argv: Sequence[str], spark: SparkSession | None = None) -> int:
     if claim is None:
         log("ERROR", "no_claim", claim=given.claim)
         return 1
+    batch: Batch | None = None
     try:
         session = spark or (
             SparkSession.builder.appName(f"{given.domain}-{claim['sequence']}-{claim['attempt']}")
@@ -104,13 +105,15 @@ def main(argv: Sequence[str], spark: SparkSession | None = None) -> int:
         )
         for name in ("functions", "PythonUtils", "PythonSQLUtils"):
             java(session, name)
-        Batch(given, claim, objects, session).run()
+        batch = Batch(given, claim, objects, session)
+        batch.run()
         return 0
     except Overtaken as reason:
         log("INFO", "overtaken", domain=given.domain, sequence=claim["sequence"], why=str(reason))
         return 0
     except Exception as fault:  # noqa: BLE001 - whatever it is, a person is told
-        failure = _failure(given.domain, claim, fault)
+        merged = batch is not None and batch.merged
+        failure = _failure(given.domain, claim, fault, merged)
         log("ERROR", "batch_failed", **failure)
         name = f"failures/{given.domain}/{batch_name(given.domain, claim)}.json"
         try:
@@ -139,6 +142,9 @@ class Batch:
         self.base: Mapping[str, int] = claim["base"]
         self.seconds: dict[str, float] = {}
         self.started = datetime.now(timezone.utc)
+        # From the first change of silver on, leaving runs out of the claim cures nothing.
+        self.merged = False
+        self.silver: dict[str, int | None] = {}
 
     def run(self) -> None:
         for name, value in SESSION.items():
@@ -152,6 +158,10 @@ class Batch:
             files = self.landed_files()
             requests = self.requests()
         sources, rejected = self.to_silver(files)
+        # Before the changes are read: what a late attempt merges from here on is the next batch's.
+        self.silver = {
+            source.path: self.lake.version(source.path) for source in self.domain.sources.values()
+        }
         with self.timed("restore"):
             self.restore()
         with self.timed("changes"):
@@ -176,7 +186,13 @@ class Batch:
             checks += star.check(done, moved)
             checks += self.silver_checks(images)
             checks += [
-                quality(name, "rejected", sum(o["records"] for o in of), sum(o["rejected"] for o in of), None)
+                quality(
+                    name,
+                    "rejected",
+                    sum(o["records"] for o in of),
+                    sum(o["rejected"] for o in of),
+                    None,
+                )
                 for name in self.domain.sources
                 if (of := [output for output in sources if output["source"] == name])
             ]
@@ -219,8 +235,13 @@ class Batch:
         self.still_ours()
         if not self.objects.create_json(self.given.control_bucket, manifest, result):
             raise Overtaken("another attempt wrote the manifest first")
-        log("INFO", "batch_transformed", batch=batch_name(self.domain.name, self.claim),
-            seconds=self.seconds, tables=len(result["tables"]))
+        log(
+            "INFO",
+            "batch_transformed",
+            batch=batch_name(self.domain.name, self.claim),
+            seconds=self.seconds,
+            tables=len(result["tables"]),
+        )
 
     # -- steps -------------------------------------------------------------------------------------
 
@@ -325,6 +346,7 @@ class Batch:
             if c.day is not None and c.also_day is not None
         }
         self.still_ours()
+        self.merged = True
         merge.keep_days(self.lake, self.domain.name, pairs)
         for name, frame in frames.items():
             source = self.domain.sources[name]
@@ -381,11 +403,10 @@ class Batch:
     def versions(self) -> dict[str, int]:
         """Delta versions this batch ends with; the next one's base."""
         paths = [
-            *(source.path for source in self.domain.sources.values()),
             *(table.path for table in self.domain.tables.values()),
             state_path(self.domain.name),
         ]
-        found = {path: self.lake.version(path) for path in paths}
+        found = {**self.silver, **{path: self.lake.version(path) for path in paths}}
         return {path: version for path, version in found.items() if version is not None}
 
     def still_ours(self) -> None:
@@ -417,7 +438,9 @@ def log(severity: str, event: str, **fields: Any) -> None:
     print(json.dumps({"severity": severity, "event": event, **fields}), flush=True)
 
 
-def _failure(domain: str, claim: Mapping[str, Any], fault: Exception) -> dict[str, Any]:
+def _failure(
+    domain: str, claim: Mapping[str, Any], fault: Exception, merged: bool
+) -> dict[str, Any]:
     """A BatchFailure; addresses in messages are masked, for rows can be quoted in them."""
     text = str(getattr(fault, "java_exception", None) or fault).strip()
     where = traceback.extract_tb(fault.__traceback__)
@@ -428,6 +451,7 @@ def _failure(domain: str, claim: Mapping[str, Any], fault: Exception) -> dict[st
         "attempt": claim["attempt"],
         "code": type(fault).__name__,
         "message": re.sub(r"\S+@\S+", "***", text)[:1500] + f" ({places})",
+        "merged": merged,
         "failed_at": iso(datetime.now(timezone.utc)),
     }
 

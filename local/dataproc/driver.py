@@ -4,7 +4,7 @@ Starting Spark costs ten seconds of every short job, so the local Dataproc keeps
 come as JSON lines on standard input, answers go as JSON lines to file descriptor 3:
 
     {"settings": {...}}                                       first line -> {"ready": true}
-    {"id", "main", "zips", "args", "properties", "output"}    a batch    -> {"id", "code", "message"}
+    {"id", "main", "zips", "args", "properties", "output"}    a batch   -> {"id", "code", "message"}
 
 When standard input closes, the one who gave the orders is gone, and so is the reason to go on.
 """
@@ -84,9 +84,7 @@ def run(spark: SparkSession, order: dict[str, Any]) -> tuple[int, str]:
     folder = Path(tempfile.mkdtemp(prefix="batch-"))
     try:
         main = load_main(folder, order)
-        result = main.main(
-            order["args"], spark=fresh_session(spark, order["properties"])
-        )
+        result = main.main(order["args"], spark=fresh_session(spark, order["properties"]))
         return int(result or 0), f"the job returned {result}"
     except SystemExit as end:
         if isinstance(end.code, int) or end.code is None:

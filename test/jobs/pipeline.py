@@ -24,7 +24,6 @@ KEY = b"a key for tests, not a secret"
 NOW = datetime(2026, 11, 21, 13, 0, tzinfo=timezone.utc)
 
 
-
 class Pipeline:
     """Buckets as folders, with a Storage and a Secret Manager that know what the job asks."""
 
@@ -42,9 +41,7 @@ class Pipeline:
         hadoop = warm.sparkContext._jsc.hadoopConfiguration()
         for bucket in self.buckets.values():
             (root / bucket).mkdir(parents=True)
-            hadoop.set(
-                f"fs.viewfs.mounttable.{bucket}.linkFallback", (root / bucket).as_uri()
-            )
+            hadoop.set(f"fs.viewfs.mounttable.{bucket}.linkFallback", (root / bucket).as_uri())
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(root))
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
         self.endpoint = f"http://127.0.0.1:{self.server.server_address[1]}"
@@ -190,7 +187,9 @@ class Pipeline:
         return transform.main(self.arguments(), spark=self.warm.newSession())
 
     def manifest(self) -> dict[str, Any]:
-        return json.loads(self.path("control", f"batches/{self.domain}/{self.sequence:010d}.json").read_text())
+        return json.loads(
+            self.path("control", f"batches/{self.domain}/{self.sequence:010d}.json").read_text()
+        )
 
     def failure(self) -> Any:
         path = self.path("control", f"failures/{self.domain}/{self.batch_name}.json")
@@ -205,7 +204,9 @@ class Pipeline:
     def silver(self, name: str) -> DataFrame:
         return self._delta(f"silver/{self.domain}/{name}")
 
-    def rows(self, name: str, where: str = "true", order: Sequence[str] = ()) -> list[dict[str, Any]]:
+    def rows(
+        self, name: str, where: str = "true", order: Sequence[str] = ()
+    ) -> list[dict[str, Any]]:
         """Rows of a gold table as JSON values, without `updated_at`."""
         frame = self.table(name).where(where).drop("updated_at", "_partition")
         rows = [plain(row.asDict()) for row in frame.collect()]
