@@ -14,6 +14,7 @@ import re
 import sys
 import time
 import traceback
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -291,14 +292,17 @@ class Batch:
                     # Cut off: every later step would analyse the whole decoding again.
                     frames[name] = conform.conformed(found, source, pads).localCheckpoint(False)
             counts = self.counts(frames)
+        records: Counter[tuple[str, str]] = Counter()
+        rejections: Counter[tuple[str, str]] = Counter()
+        for counted in counts:
+            records[counted.source, counted._run] += counted.n
+            rejections[counted.source, counted._run] += counted.n if counted.refused else 0
         outputs = [
             {
                 "source": name,
                 "run": run,
-                "records": sum(c.n for c in counts if c.source == name and c._run == run),
-                "rejected": sum(
-                    c.n for c in counts if c.source == name and c._run == run and c.refused
-                ),
+                "records": records[name, run],
+                "rejected": rejections[name, run],
             }
             for name, runs in files.items()
             for run in runs

@@ -39,7 +39,11 @@ def event(row: dict[str, str]) -> dict[str, Any]:
         "appId": int(row["app_id"]),
         "emailCampaignId": int(row["email_campaign_id"]),
     }
-    for name, field in (("sent_by", "sentBy"), ("caused_by", "causedBy"), ("obsoleted_by", "obsoletedBy")):
+    for name, field in (
+        ("sent_by", "sentBy"),
+        ("caused_by", "causedBy"),
+        ("obsoleted_by", "obsoletedBy"),
+    ):
         if row[f"{name}_id"]:
             found[field] = {"id": row[f"{name}_id"], "created": ms(row[f"{name}_created"])}
     if row["filtered_event"]:
@@ -54,13 +58,16 @@ def test_a_hundred_events_of_which_84_are_orphaned_opens(pipeline: Pipeline) -> 
     assert [(s["records"], s["rejected"]) for s in manifest["sources"]] == [(100, 0)]
     facts = pipeline.table("fact_email_engagement")
     assert facts.count() == 100
-    by_type = {row["event_type"]: row["count"] for row in facts.groupBy("event_type").count().collect()}
+    by_type = {
+        row["event_type"]: row["count"] for row in facts.groupBy("event_type").count().collect()
+    }
     assert by_type == {"OPEN": 90, "SENT": 4, "DELIVERED": 3, "PROCESSED": 3}
     assert facts.where("event_type = 'OPEN'").select("send_id").distinct().count() == 22
 
     rows = pipeline.rows("campaign_performance", "sent > 0")
     assert [
-        (r["sent_date"], r["campaign_id"], r["sent"], r["delivered"], r["total_opens"]) for r in rows
+        (r["sent_date"], r["campaign_id"], r["sent"], r["delivered"], r["total_opens"])
+        for r in rows
     ] == [("2020-03-16", "2", 4, 3, 6)]
     orphans = pipeline.rows("campaign_performance", "orphaned_events > 0")
     assert sum(row["orphaned_opens"] for row in orphans) == 84

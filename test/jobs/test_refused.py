@@ -30,12 +30,25 @@ def manifest(pipeline: Pipeline) -> dict[str, Any]:
         "email_events",
         [
             line({"events": [event("good"), event("bad-time", created="soon"), 7]}),
-            line({"events": [event("no-time", created=None), event("far", created=64060588800000)]}),
-            line({"events": [event("attempt", attempt="one"), event(""), event("big", url="x" * 5_000_000)]}),
+            line(
+                {"events": [event("no-time", created=None), event("far", created=64060588800000)]}
+            ),
+            line(
+                {
+                    "events": [
+                        event("attempt", attempt="one"),
+                        event(""),
+                        event("big", url="x" * 5_000_000),
+                    ]
+                }
+            ),
             line('{"events": [{"id": "cut off'),
             line({"status": "error"}),
             line({"events": [event("page-of-25-MB", url="y" * 25_000_000)]}),
-            {"observed_at": "2026-11-21T13:00:00.000Z", "payload_base64": base64.b64encode(b"\xff\xfe").decode()},
+            {
+                "observed_at": "2026-11-21T13:00:00.000Z",
+                "payload_base64": base64.b64encode(b"\xff\xfe").decode(),
+            },
             "not even a line of ours",
         ],
         run="run with spaces, 100%",
@@ -122,7 +135,9 @@ def test_the_hash_is_hmac_of_the_clean_address(
 def test_hmac_by_the_standard_whatever_the_length_of_the_key(
     warm: SparkSession, key: bytes
 ) -> None:
-    address = warm.sql("SELECT ' \tAna@Example.COM\n' AS a, '  ' AS nothing, array('B@x ', '') AS many")
+    address = warm.sql(
+        "SELECT ' \tAna@Example.COM\n' AS a, '  ' AS nothing, array('B@x ', '') AS many"
+    )
     row = (
         address.crossJoin(conform.pads(warm, key))
         .select(
