@@ -46,6 +46,8 @@ export function localSettings(place: SparkPlace): Readonly<Record<string, string
     'spark.ui.showConsoleProgress': 'false',
     'spark.sql.session.timeZone': 'UTC',
     'spark.sql.shuffle.partitions': '2',
+    // A batch of the email star makes several hundred classes; the default keeps a hundred of them.
+    'spark.sql.codegen.cache.maxEntries': '3000',
     'spark.driver.bindAddress': '127.0.0.1',
     'spark.driver.host': '127.0.0.1',
     'spark.sql.sources.parallelPartitionDiscovery.parallelism': '2',

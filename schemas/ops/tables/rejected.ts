@@ -11,7 +11,11 @@ export const rejected = defineTable({
     rejected_date: { type: 'DATE', required: true, about: 'UTC day of rejected_at' },
     payload: { type: 'STRING', about: 'The record as JSON, personal columns masked' },
     error_code: { type: 'STRING', required: true, about: 'Stable code, such as missing_required' },
-    error_message: { type: 'STRING', required: true, about: 'What was wrong, without its value' },
+    error_message: {
+      type: 'STRING',
+      required: true,
+      about: 'What was wrong; values of personal columns are masked',
+    },
     stage: { type: 'STRING', required: true, about: 'Step that refused it, such as conform' },
     run: { type: 'STRING', required: true, about: 'Run that brought it' },
     source: { type: 'STRING', required: true, about: 'Full name of the source' },
