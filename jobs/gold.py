@@ -198,18 +198,18 @@ class Star:
                     touched |= Touched(later=frozenset(day for day in before if day is not None))
             elif touch != "ignore" and days:
                 touched |= Touched(now=self._days_of(table, touch["days"], days))
-        todo = plan(table, known, touched, whole, self.domain.contract["stale_partitions"])
+        due = plan(table, known, touched, whole, self.domain.contract["stale_partitions"])
         state = dict(known)
         if table.partition is not None:
             state[None] = Partition(0, None, table.code_hash, False)
-        for day in todo.stale:
+        for day in due.stale:
             was = known.get(day, Partition(0, None, None, True))
             state[day] = Partition(was.rows, was.content_hash, was.code_hash, True)
-        if not todo.compute:
+        if not due.compute:
             return Written(table.name, frozenset(), 0, (), state)
         # Computed once, measured and then written; cut off, so that planning happens once too.
-        frame = self._rows(table, todo.compute).localCheckpoint(False)
-        written = self._write(table, frame, todo.compute, known, state)
+        frame = self._rows(table, due.compute).localCheckpoint(False)
+        written = self._write(table, frame, due.compute, known, state)
         self.seconds[f"gold {table.bare}"] = round(time.monotonic() - began, 3)
         return written
 

@@ -1,4 +1,5 @@
 import { defineTable } from '../../contract.ts';
+import { daysOfContacts } from '../days_of_contacts.ts';
 
 export const email_send = defineTable({
   about: 'Every send that happened, and what became of it',
@@ -10,14 +11,7 @@ export const email_send = defineTable({
   reads: {
     'email.email_events': { days: 'SELECT counts_on FROM changed', also_by: true },
     'email.contacts': {
-      // Only what resolves an address or a country: a contact changes for many other reasons.
-      days: `SELECT DISTINCT self.sent_date FROM self JOIN (
-        SELECT explode(all_of_one) AS email_hash FROM (
-          SELECT flatten(collect_set(concat(array(email_hash), coalesce(additional_email_hashes, array())))) AS all_of_one
-          FROM changed GROUP BY id
-          HAVING count(*) = 1 OR count(DISTINCT struct(email_hash, additional_email_hashes, merged_ids, country, is_deleted)) > 1
-        )
-      ) AS touched USING (email_hash)`,
+      days: daysOfContacts('sent_date'),
     },
   },
   columns: {

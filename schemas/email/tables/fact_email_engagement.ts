@@ -1,4 +1,5 @@
 import { defineTable } from '../../contract.ts';
+import { daysOfContacts } from '../days_of_contacts.ts';
 
 export const fact_email_engagement = defineTable({
   about: 'Every email event, with the keys of the dimensions around it',
@@ -13,14 +14,7 @@ export const fact_email_engagement = defineTable({
         FROM changed`,
     },
     'email.contacts': {
-      // Only what resolves an address or a country: a contact changes for many other reasons.
-      days: `SELECT DISTINCT self.event_date FROM self JOIN (
-        SELECT explode(all_of_one) AS email_hash FROM (
-          SELECT flatten(collect_set(concat(array(email_hash), coalesce(additional_email_hashes, array())))) AS all_of_one
-          FROM changed GROUP BY id
-          HAVING count(*) = 1 OR count(DISTINCT struct(email_hash, additional_email_hashes, merged_ids, country, is_deleted)) > 1
-        )
-      ) AS touched USING (email_hash)`,
+      days: daysOfContacts('event_date'),
     },
     'email.marketing_emails': {
       days: `SELECT DISTINCT self.event_date FROM self JOIN (
