@@ -1,10 +1,10 @@
-"""What Spark's Delta tables are asked beside reading and writing: versions and files."""
+"""The lake: Delta tables with their versions and files, and files that are read by name."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 from urllib.parse import unquote
@@ -29,12 +29,33 @@ SETTINGS = {
 }
 
 
+# The day silver's dated sources are partitioned by.
+DAY = "_day"
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """One version of a Delta table: what its files hold, and their URIs by `_day`."""
+
+    version: int
+    struct: StructType
+    """By day; None is the key of a table that has no `_day`."""
+    files: Mapping[date | None, tuple[str, ...]]
+
+    def of(self, days: Collection[date] | None = None) -> tuple[str, ...]:
+        """URIs of these days' files; of all days when none are named."""
+        wanted = self.files if days is None else days
+        return tuple(uri for day in sorted(wanted, key=str) for uri in self.files.get(day, ()))
+
+
 @dataclass(frozen=True)
 class Lake:
     """The bucket of silver and gold, as this session reaches it."""
 
     spark: SparkSession
     bucket: str
+    # Files do not change: what has been listed once is read again without asking.
+    _frames: dict[tuple[str, ...], DataFrame] = field(default_factory=dict)
 
     def uri(self, path: str) -> str:
         return f"gs://{self.bucket}/{path}"
@@ -52,44 +73,72 @@ class Lake:
             reader = reader.option("versionAsOf", version)
         return reader.load(self.uri(path))
 
-    def changes(self, path: str, since: int) -> DataFrame:
-        """The change feed of all versions after `since`."""
+    def changes(self, path: str, since: int, until: int) -> DataFrame:
+        """The change feed of the versions after `since` up to and with `until`."""
         return (
             self.spark.read.format("delta")
             .option("readChangeFeed", "true")
             .option("startingVersion", since + 1)
+            .option("endingVersion", until)
             .load(self.uri(path))
         )
 
-    def restore(self, path: str, version: int) -> None:
-        """Takes back what attempts that were never loaded have written."""
-        self.spark.sql(f"RESTORE TABLE delta.`{self.uri(path)}` TO VERSION AS OF {version}")
+    def snapshots(self, paths: Iterable[str]) -> dict[str, Snapshot]:
+        """The newest version of each of these tables that is there, by path: one job.
 
-    def added_files(self, path: str, version: int) -> list[str]:
-        """URIs of the files that one commit added; exactly those of replaced partitions."""
-        commit = self.uri(f"{path}/_delta_log/{version:020d}.json")
-        files = []
-        for line in self._text(commit).splitlines():
-            added = json.loads(line).get("add")
-            if added is not None:
-                files.append(f"{self.uri(path)}/{unquote(added['path'])}")
-        return sorted(files)
+        A batch reads silver many times; asking Delta for the files each time takes a job each.
+        """
+        nothing = java(self.spark, "scala.Option").apply(None)
+        listed: DataFrame | None = None
+        heads: dict[str, tuple[int, StructType]] = {}
+        for path in paths:
+            snapshot = self._log(path).update(False, nothing, nothing)
+            version = int(snapshot.version())
+            if version < 0:
+                continue
+            # Copies: numbers and names, so that nothing of the snapshot changes under us.
+            heads[path] = (version, StructType.fromJson(json.loads(snapshot.schema().json())))
+            files = DataFrame(snapshot.allFiles().toDF(), self.spark).select(
+                F.lit(path).alias("table"),
+                "path",
+                F.col("partitionValues").getItem(DAY).cast("date").alias("day"),
+            )
+            listed = files if listed is None else listed.unionAll(files)
+        found: dict[str, dict[date | None, list[str]]] = {path: {} for path in heads}
+        for row in [] if listed is None else listed.collect():
+            uri = f"{self.uri(row.table)}/{unquote(row.path)}"
+            found[row.table].setdefault(row.day, []).append(uri)
+        return {
+            path: Snapshot(
+                version, struct, {day: tuple(sorted(uris)) for day, uris in found[path].items()}
+            )
+            for path, (version, struct) in heads.items()
+        }
 
-    def files_below(self, uri: str) -> list[str]:
-        """URIs of the Parquet files directly in a folder."""
-        path = java(self.spark, "org.apache.hadoop.fs.Path")(uri)
-        system = path.getFileSystem(self.spark._jsparkSession.sessionState().newHadoopConf())
-        names = [status.getPath().getName() for status in system.listStatus(path)]
-        return sorted(f"{uri}/{name}" for name in names if name.endswith(".parquet"))
+    def rows_of(self, uris: Collection[str], held: StructType, wanted: StructType) -> DataFrame:
+        """The rows of these files with exactly the wanted columns; NULL where a file lacks one.
 
-    def _text(self, uri: str) -> str:
-        path = java(self.spark, "org.apache.hadoop.fs.Path")(uri)
-        system = path.getFileSystem(self.spark._jsparkSession.sessionState().newHadoopConf())
-        stream = system.open(path)
-        try:
-            return java(self.spark, "org.apache.commons.io.IOUtils").toString(stream, "UTF-8")
-        finally:
-            stream.close()
+        held: what the files hold.
+        """
+        if not uris:
+            return empty_frame(self.spark, wanted)
+        named = tuple(uris)
+        if named not in self._frames:
+            inside = StructType([column for column in held.fields if column.name != DAY])
+            self._frames[named] = self.spark.read.schema(inside).parquet(*named)
+        return fitted(self._frames[named], wanted)
+
+    def files_below(self, path: str) -> list[str]:
+        """URIs of the Parquet files below a folder of this bucket."""
+        folder = java(self.spark, "org.apache.hadoop.fs.Path")(self.uri(path))
+        system = folder.getFileSystem(self.spark._jsparkSession.sessionState().newHadoopConf())
+        listing = system.listFiles(folder, True)
+        found = []
+        while listing.hasNext():
+            name = str(listing.next().getPath().toString())
+            # File systems spell their own part differently; from the folder on they agree.
+            found.append(self.uri(name[name.index(f"/{path}/") + 1 :]))
+        return sorted(uri for uri in found if uri.endswith(".parquet"))
 
     def _log(self, path: str):  # noqa: ANN202 - a Java object
         log = java(self.spark, "org.apache.spark.sql.delta.DeltaLog")
@@ -114,6 +163,18 @@ def local_frame(spark: SparkSession, rows: Iterable[dict[str, Any]], schema: str
     """
     array = F.from_json(F.lit(json.dumps(list(rows))), f"array<struct<{schema}>>")
     return spark.range(0, 1, 1, 1).select(F.explode(array).alias("row")).select("row.*")
+
+
+def fitted(frame: DataFrame, wanted: StructType) -> DataFrame:
+    """Exactly the wanted columns, in their types; NULL where the frame lacks one."""
+    return frame.select(
+        *(
+            (F.col(column.name) if column.name in frame.columns else F.lit(None))
+            .cast(column.dataType)
+            .alias(column.name)
+            for column in wanted.fields
+        )
+    )
 
 
 def empty_frame(spark: SparkSession, struct: StructType) -> DataFrame:

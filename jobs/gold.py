@@ -1,29 +1,33 @@
-"""Gold: one SQL per table, whole partitions at a time, written only where the content differs."""
+"""Gold: one SQL per table, whole partitions at a time, written only where the content differs.
+
+A partition is the files that the batch's state names for it. Every attempt writes into folders of
+its own, so that one that died leaves litter and never a wrong row, and nothing has to be undone.
+"""
 
 from __future__ import annotations
 
+import re
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from typing import Any
 
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
-from pyspark.sql.types import StructType
 
 from jobs import merge
 from jobs.contract import ContractBroken, Domain, Source, Table, mentions
-from jobs.delta import Lake, days_in, empty_frame
+from jobs.delta import Lake, Snapshot, days_in, empty_frame, fitted
 from jobs.partitions import Partition, State, Touched, plan
 
 # Copy of the partition column: Spark keeps partition columns out of the files, BigQuery wants them.
 PARTITION = "_partition"
 UPDATED_AT = "updated_at"
-# Planning and committing keep one core busy, reading and aggregating the other.
-TABLES_AT_ONCE = 3
+# Tables worked on at once: planning one keeps a core busy, reading another the next.
+AT_ONCE = 3
 
 
 @dataclass(frozen=True)
@@ -44,16 +48,22 @@ class Star:
 
     lake: Lake
     domain: Domain
-    base: Mapping[str, int]
+    """Silver as this batch reads it, by path."""
+    silver: Mapping[str, Snapshot]
+    """Paths whose rows the last loaded batch knew."""
+    base: Collection[str]
     state: State
+    """Batch and attempt: what this attempt writes lies under its own name."""
+    attempt: str
     updated_at: datetime
-    """Called before each commit; raises when this attempt is no longer the one in flight."""
-    still_ours: Callable[[], None]
     seconds: dict[str, float]
     _event_days: dict[str, dict[date, set[date]]] = field(default_factory=dict)
     _asked_days: set[date] = field(default_factory=set)
     # Views are session-wide names: one table at a time is analysed; the work itself overlaps.
     _names: threading.RLock = field(default_factory=threading.RLock)
+
+    def __post_init__(self) -> None:
+        self._now: State = dict(self.state)
 
     @property
     def spark(self) -> SparkSession:
@@ -70,7 +80,7 @@ class Star:
         done: dict[str, Written] = {}
         waiting = dict(self.domain.tables)
         running: dict[Future[Written], str] = {}
-        with ThreadPoolExecutor(TABLES_AT_ONCE) as pool:
+        with ThreadPoolExecutor(AT_ONCE) as pool:
             try:
                 while waiting or running:
                     for name, table in list(waiting.items()):
@@ -83,7 +93,9 @@ class Star:
                             running[work] = name
                     finished, _ = wait(running, return_when=FIRST_COMPLETED)
                     for work in finished:
-                        done[running.pop(work)] = work.result()
+                        name = running.pop(work)
+                        done[name] = work.result()
+                        self._now[name] = done[name].state
             except BaseException:
                 for work in running:
                     work.cancel()
@@ -101,7 +113,7 @@ class Star:
         with self._names:
             for source in self.domain.sources.values():
                 if not source.dated:
-                    self._view(source.bare, self._silver(source))
+                    self._view(source.bare, self.silver_rows(source))
             for name, image in images.items():
                 if image is not None:
                     queries.append(image.limit(1).select(*_tagged("", name, F.lit(None))))
@@ -114,7 +126,7 @@ class Star:
                     image = images.get(name)
                     if unknown and source.path in self.base:
                         # A table new to a domain that runs: all its days, as far as they get.
-                        image = self._silver(source).withColumn(merge.IMAGE, F.lit("new"))
+                        image = self.silver_rows(source).withColumn(merge.IMAGE, F.lit("new"))
                         later.add((table.name, name))
                     elif not source.dated:
                         later.add((table.name, name))
@@ -203,8 +215,7 @@ class Star:
         if table.partition is not None:
             state[None] = Partition(0, None, table.code_hash, False)
         for day in due.stale:
-            was = known.get(day, Partition(0, None, None, True))
-            state[day] = Partition(was.rows, was.content_hash, was.code_hash, True)
+            state[day] = replace(known.get(day, Partition(0, None, None, True)), stale=True)
         if not due.compute:
             return Written(table.name, frozenset(), 0, (), state)
         # Computed once, measured and then written; cut off, so that planning happens once too.
@@ -256,10 +267,8 @@ class Star:
                 self._view(source.bare, self._silver_for(source, table, touch, dated))
             else:
                 other = self.domain.tables[name]
-                frame = self._gold(other)
-                if table.partition is not None and touch == "same":
-                    frame = self._gold(other, days_in(PARTITION, dated))
-                self._view(other.bare, frame)
+                some = dated if table.partition is not None and touch == "same" else None
+                self._view(other.bare, self._gold(other, some))
         self._view("partitions", _days_frame(self.spark, dated, "partition"))
         for view in views:
             self._view(view, self.spark.sql(self.domain.views[view]))
@@ -268,37 +277,39 @@ class Star:
     def _silver_for(self, source: Source, table: Table, touch: Any, days: list[date]) -> DataFrame:
         """The source's rows that these partitions are made of, from as few files as hold them."""
         if table.partition is None or not source.dated or touch in ("all", "ignore"):
-            return self._silver(source)
+            return self.silver_rows(source)
         if _also_by(touch):
             behind = self._days_behind(days).get(source.name, {})
             hold = {day for also in days for day in behind.get(also, ())}
             assert source.also_by is not None
-            return self._silver(source, days_in("_day", hold), days_in(source.also_by, days))
-        around = {day + timedelta(days=step) for day in days for step in (-1, 0, 1)}
-        return self._silver(source, days_in("_day", around))
-
-    def _silver(self, source: Source, *where: str) -> DataFrame:
-        return self._stored(source.path, source.struct, where)
-
-    def _gold(self, table: Table, *where: str) -> DataFrame:
-        return self._stored(table.path, table.struct, where)
-
-    def _stored(self, path: str, struct: StructType, where: Iterable[str]) -> DataFrame:
-        """A stored table with exactly its declared columns; empty when it is not there yet."""
-        if self.lake.version(path) is None:
-            return empty_frame(self.spark, struct)
-        frame = self.lake.read(path)
-        for condition in where:
-            frame = frame.where(condition)
-        # Files from before a column was declared lack it.
-        return frame.select(
-            *(
-                (F.col(f.name) if f.name in frame.columns else F.lit(None))
-                .cast(f.dataType)
-                .alias(f.name)
-                for f in struct.fields
-            )
+            return self.silver_rows(source, hold).where(days_in(source.also_by, days))
+        return self.silver_rows(
+            source, {day + timedelta(days=step) for day in days for step in (-1, 0, 1)}
         )
+
+    def silver_rows(self, source: Source, days: Collection[date] | None = None) -> DataFrame:
+        """The source's rows; those of some event days, where days are named."""
+        found = self.silver.get(source.path)
+        if found is None:
+            return empty_frame(self.spark, source.struct)
+        return self.lake.rows_of(found.of(days), found.struct, source.struct)
+
+    def _gold(self, table: Table, days: Collection[date] | None = None) -> DataFrame:
+        """The table's rows as far as this batch has computed them."""
+        parts = self._now.get(table.name, {})
+        current: list[str] = []
+        older: list[str] = []
+        for day in parts if days is None else days:
+            part = parts.get(day)
+            if part is not None:
+                same = part.code_hash == table.code_hash
+                (current if same else older).extend(self.lake.uri(file) for file in part.files)
+        frame = self.lake.rows_of(sorted(current), table.struct, table.struct)
+        if older:
+            # Other code may have had other columns or types: the files themselves say which.
+            merged = self.spark.read.option("mergeSchema", "true").parquet(*sorted(older))
+            frame = frame.unionAll(fitted(merged, table.struct))
+        return frame
 
     def _write(
         self,
@@ -322,7 +333,8 @@ class Star:
                 (row.rows, row.content) if row is not None and row.rows else (0, "empty")
             )
             was = known.get(day)
-            state[day] = Partition(count, content, table.code_hash, False)
+            files = was.files if was is not None else ()
+            state[day] = Partition(count, content, table.code_hash, False, files)
             before = was.content_hash if was is not None else None
             # A day that never had a row has nothing to replace.
             if content != before and not (table.partition and count == 0 and before is None):
@@ -330,26 +342,39 @@ class Star:
                 rows += count
         if not changed:
             return Written(table.name, frozenset(), 0, (), state, checks)
-        self.still_ours()
+        files_of = self._files(table, frame, changed) if rows else {}
+        for day in changed:
+            state[day] = replace(state[day], files=tuple(files_of.get(day, ())))
+        uris = sorted(self.lake.uri(file) for files in files_of.values() for file in files)
+        return Written(table.name, frozenset(changed), rows, tuple(uris), state, checks)
+
+    def _files(
+        self, table: Table, frame: DataFrame, changed: Iterable[date | None]
+    ) -> dict[date | None, list[str]]:
+        """Writes these partitions into a folder of this attempt; the files' paths by partition.
+
+        Files of other attempts are never touched: what no state names is litter.
+        """
+        folder = f"{table.path}/{self.attempt}"
         kept = frame.withColumn(UPDATED_AT, F.lit(self.updated_at).cast("timestamp"))
-        writer_of = kept
+        columns = table.struct.fieldNames()
         if table.partition is not None:
-            writer_of = kept.where(days_in(PARTITION, [day for day in changed if day is not None]))
-        columns = [*table.struct.fieldNames(), *([PARTITION] if table.partition else [])]
-        writer = writer_of.select(*columns).write.format("delta").mode("overwrite")
-        if table.partition is None:
-            writer = writer.option("overwriteSchema", "true")
-        else:
+            days = [day for day in changed if day is not None]
+            kept = kept.where(days_in(PARTITION, days))
+            columns = [*columns, PARTITION]
+        writer = kept.select(*columns).write.mode("overwrite")
+        # Each file comes to its place when its task is done: the second version renames once.
+        writer = writer.option("mapreduce.fileoutputcommitter.algorithm.version", "2")
+        writer = writer.option("mapreduce.fileoutputcommitter.marksuccessfuljobs", "false")
+        if table.partition is not None:
             writer = writer.partitionBy(PARTITION)
-            # Rows that no loaded batch knows of are litter of an attempt that died.
-            if table.path in self.base:
-                listed = days_in(PARTITION, [day for day in changed if day is not None])
-                writer = writer.option("replaceWhere", listed).option("mergeSchema", "true")
-        writer.save(self.lake.uri(table.path))
-        version = self.lake.version(table.path)
-        assert version is not None
-        files = self.lake.added_files(table.path, version)
-        return Written(table.name, frozenset(changed), rows, tuple(files), state, checks)
+        writer.parquet(self.lake.uri(folder))
+        found: dict[date | None, list[str]] = {}
+        for uri in self.lake.files_below(folder):
+            path = uri.removeprefix(self.lake.uri(""))
+            day = re.search(rf"/{PARTITION}=([^/]+)/", path)
+            found.setdefault(date.fromisoformat(day[1]) if day else None, []).append(path)
+        return found
 
     # -- checks ------------------------------------------------------------------------------------
 
@@ -371,7 +396,9 @@ class Star:
                 for full in used:
                     thing = everything[full]
                     is_source = isinstance(thing, Source)
-                    self._view(thing.bare, self._silver(thing) if is_source else self._gold(thing))
+                    self._view(
+                        thing.bare, self.silver_rows(thing) if is_source else self._gold(thing)
+                    )
                 for view in self._views_in(sql):
                     self._view(view, self.spark.sql(self.domain.views[view]))
                 frame = self.spark.sql(sql)

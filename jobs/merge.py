@@ -9,7 +9,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from jobs.contract import Source
-from jobs.delta import Lake, days_in, local_frame
+from jobs.delta import Lake, Snapshot, days_in, local_frame
 
 # Old and new images of changed rows are told apart by this column.
 IMAGE = "_image"
@@ -58,19 +58,19 @@ def merge(lake: Lake, source: Source, incoming: DataFrame, days: Iterable[date])
     )
 
 
-def changed(lake: Lake, source: Source, base: int | None) -> DataFrame | None:
+def changed(lake: Lake, source: Source, base: int | None, now: Snapshot | None) -> DataFrame | None:
     """Old and new images of every row whose content differs from the base version.
 
     Without a base every row is new. None = nothing was written since.
     A row that was only observed again is not changed.
     """
-    version = lake.version(source.path)
     declared = list(source.columns)
-    if version is None or version == base:
+    if now is None or now.version == base:
         return None
     if base is None:
-        return lake.read(source.path).select(*declared, F.lit("new").alias(IMAGE))
-    feed = lake.changes(source.path, base).where("_change_type != 'delete'")
+        rows = lake.rows_of(now.of(), now.struct, source.struct)
+        return rows.select(*declared, F.lit("new").alias(IMAGE))
+    feed = lake.changes(source.path, base, now.version).where("_change_type != 'delete'")
     row = F.struct(*declared)
     at = F.struct("_commit_version", (F.col("_change_type") != "update_preimage").alias("after"))
     keys = (F.col(name).alias(f"_key_{name}") for name in source.key)

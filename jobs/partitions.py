@@ -15,18 +15,22 @@ from jobs.delta import Lake, local_frame
 
 SCHEMA = (
     "`table`: string, partition: date, rows: bigint, content_hash: string, code_hash: string,"
-    " stale: boolean"
+    " stale: boolean, files: array<string>"
 )
 
 
 @dataclass(frozen=True)
 class Partition:
-    """One partition of a table as of some batch; `content_hash` None = never computed."""
+    """One partition of a table as of some batch; `content_hash` None = never computed.
+
+    files: what it consists of, as paths below the lake; nothing but this says so.
+    """
 
     rows: int
     content_hash: str | None
     code_hash: str | None
     stale: bool
+    files: tuple[str, ...] = ()
 
 
 # By table, then by day; the key None is the whole of an unpartitioned table, and of a partitioned
@@ -43,7 +47,8 @@ def read_state(lake: Lake, domain: str, version: int | None) -> State:
     if version is None:
         return state
     for row in lake.read(state_path(domain), version).collect():
-        known = Partition(row.rows, row.content_hash, row.code_hash, row.stale)
+        files = tuple(row.files)
+        known = Partition(row.rows, row.content_hash, row.code_hash, row.stale, files)
         state.setdefault(row.table, {})[row.partition] = known
     return state
 

@@ -75,4 +75,4 @@ def write_rejected(
     rows.write.mode("overwrite").parquet(lake.uri(folder))
     count = rows.count()
     rows.unpersist()
-    return {"files": lake.files_below(lake.uri(folder)), "rows": count}
+    return {"files": lake.files_below(folder), "rows": count}

@@ -16,9 +16,10 @@ import time
 import traceback
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import date, datetime, timezone
 from typing import Any
 
 from pyspark.sql import DataFrame, SparkSession
@@ -32,8 +33,8 @@ except ModuleNotFoundError:
 
 from jobs import conform, merge
 from jobs.contract import ContractBroken, Source, read_domain, rendered
-from jobs.delta import SETTINGS, Lake, days_in, java
-from jobs.gold import Star, quality
+from jobs.delta import SETTINGS, Lake, Snapshot, java
+from jobs.gold import AT_ONCE, Star, quality
 from jobs.objects import Objects, Refused
 from jobs.partitions import read_state, recompute, state_path, write_state
 from jobs.refuse import write_rejected
@@ -45,6 +46,8 @@ SESSION = {
     "spark.sql.adaptive.enabled": "true",
     "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
     "spark.sql.sources.partitionOverwriteMode": "static",
+    # Every job describes its plan to whoever listens; the default format costs a tenth of a batch.
+    "spark.sql.ui.explainMode": "simple",
     # Inferring constraints over a contract's many computed columns takes minutes and gigabytes.
     "spark.sql.constraintPropagation.enabled": "false",
     # Nothing that looks like a key or a binary literal reaches a plan that is shown or logged.
@@ -145,7 +148,7 @@ class Batch:
         self.started = datetime.now(timezone.utc)
         # From the first change of silver on, leaving runs out of the claim cures nothing.
         self.merged = False
-        self.silver: dict[str, int | None] = {}
+        self.silver: dict[str, Snapshot] = {}
 
     def run(self) -> None:
         for name, value in SESSION.items():
@@ -160,11 +163,8 @@ class Batch:
             requests = self.requests()
         sources, rejected = self.to_silver(files)
         # Before the changes are read: what a late attempt merges from here on is the next batch's.
-        self.silver = {
-            source.path: self.lake.version(source.path) for source in self.domain.sources.values()
-        }
-        with self.timed("restore"):
-            self.restore()
+        with self.timed("files"):
+            self.silver = self.lake.snapshots(s.path for s in self.domain.sources.values())
         with self.timed("changes"):
             images = self.images()
             state = read_state(
@@ -173,10 +173,11 @@ class Batch:
         star = Star(
             self.lake,
             self.domain,
+            self.silver,
             self.base,
             recompute(self.domain, state, requests),
+            f"{self.claim['sequence']:010d}-{self.claim['attempt']}",
             self.started.replace(microsecond=0),
-            self.still_ours,
             self.seconds,
         )
         with self.timed("gold"):
@@ -185,7 +186,7 @@ class Batch:
             checks = [check for written in done.values() for check in written.checks]
             moved = [name for name, image in images.items() if image is not None]
             checks += star.check(done, moved)
-            checks += self.silver_checks(images)
+            checks += self.silver_checks(star, images)
             checks += [
                 quality(
                     name,
@@ -352,47 +353,46 @@ class Batch:
         self.still_ours()
         self.merged = True
         merge.keep_days(self.lake, self.domain.name, pairs)
-        for name, frame in frames.items():
+        filled = [name for name in frames if any(c.source == name for c in counts)]
+
+        def merge_one(name: str) -> None:
             source = self.domain.sources[name]
             days = {c.day for c in counts if c.source == name and c.day is not None}
-            if not any(c.source == name for c in counts):
-                continue
             self.still_ours()
-            good = frame.where("error IS NULL").select(*source.struct.fieldNames())
+            good = frames[name].where("error IS NULL").select(*source.struct.fieldNames())
             merge.merge(self.lake, source, merge.newest(good, source), days)
 
-    def restore(self) -> None:
-        """Gold goes back to the last loaded batch: attempts that died leave nothing that counts."""
-        for table in self.domain.tables.values():
-            base = self.base.get(table.path)
-            if base is not None and self.lake.version(table.path) != base:
-                self.still_ours()
-                log("WARNING", "restored", table=table.name, version=base)
-                self.lake.restore(table.path, base)
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            # Asked for one after another, so that the first failure is the batch's.
+            for merging in [pool.submit(merge_one, name) for name in filled]:
+                merging.result()
 
     def images(self) -> dict[str, DataFrame | None]:
         """Changed rows of every source since the last loaded batch."""
         found: dict[str, DataFrame | None] = {}
         for name, source in self.domain.sources.items():
-            image = merge.changed(self.lake, source, self.base.get(source.path))
+            base, now = self.base.get(source.path), self.silver.get(source.path)
+            image = merge.changed(self.lake, source, base, now)
             # From nothing, silver itself is the change: no use in holding it twice.
             if image is not None and source.path in self.base:
                 image = image.localCheckpoint(False)
             found[name] = image
         return found
 
-    def silver_checks(self, images: Mapping[str, DataFrame | None]) -> list[dict[str, Any]]:
+    def silver_checks(
+        self, star: Star, images: Mapping[str, DataFrame | None]
+    ) -> list[dict[str, Any]]:
         """One row per key in the partitions that changed: one job."""
         union: DataFrame | None = None
         for name, image in images.items():
             if image is None:
                 continue
             source: Source = self.domain.sources[name]
-            frame = self.lake.read(source.path)
+            days: set[date] | None = None
             if source.dated and source.path in self.base:
                 day = F.to_date(source.contract["event_time"]).alias("day")
-                days = [row.day for row in image.select(day).distinct().collect()]
-                frame = frame.where(days_in("_day", days))
+                days = {row.day for row in image.select(day).distinct().collect()}
+            frame = star.silver_rows(source, days)
             measured = frame.agg(
                 F.count("*").alias("rows"), F.count_distinct(F.struct(*source.key)).alias("keys")
             ).select(F.lit(name).alias("subject"), "rows", "keys")
@@ -406,12 +406,9 @@ class Batch:
 
     def versions(self) -> dict[str, int]:
         """Delta versions this batch ends with; the next one's base."""
-        paths = [
-            *(table.path for table in self.domain.tables.values()),
-            state_path(self.domain.name),
-        ]
-        found = {**self.silver, **{path: self.lake.version(path) for path in paths}}
-        return {path: version for path, version in found.items() if version is not None}
+        found = {path: snapshot.version for path, snapshot in self.silver.items()}
+        state = self.lake.version(state_path(self.domain.name))
+        return found if state is None else {**found, state_path(self.domain.name): state}
 
     def still_ours(self) -> None:
         """Asks the ledger whether this attempt is the one in flight.

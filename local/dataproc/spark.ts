@@ -2,6 +2,12 @@
 import { mkdirSync } from 'node:fs';
 import { totalmem } from 'node:os';
 import { join } from 'node:path';
+// Plain data, for the tests of jobs/ start their Spark with the same. Of the Java options: the space
+// for compiled code must hold several batches', or everything is interpreted from then on; the second
+// compiler comes in later than by default, for a short batch never gets back what it costs; two cores
+// have none to spare for a collector of its own. Of Spark's: a batch makes several hundred classes, and
+// by default a hundred are kept.
+import settings from './settings.json' with { type: 'json' };
 
 export interface SparkPlace {
   /** The Python that has PySpark. */
@@ -22,44 +28,21 @@ const driverMemory = (): number =>
 export function localSettings(place: SparkPlace): Readonly<Record<string, string>> {
   const scratch = join(place.scratch, 'tmp');
   mkdirSync(scratch, { recursive: true });
-  const settings: Record<string, string> = {
+  const here: Record<string, string> = {
     'spark.master': 'local[2]',
     'spark.app.name': 'batch',
     'spark.driver.memory': `${driverMemory()}m`,
-    'spark.driver.extraJavaOptions': [
-      '-XX:+ExitOnOutOfMemoryError',
-      // Short jobs spend more on the second compiler than it ever gives back.
-      '-XX:TieredStopAtLevel=1',
-      // The first compiler alone is given 48 MB for its code; one batch of email fills them, and
-      // from then on everything is interpreted.
-      '-XX:ReservedCodeCacheSize=512m',
-      '-Duser.timezone=UTC',
-    ].join(' '),
+    'spark.driver.extraJavaOptions': settings.java.join(' '),
     'spark.jars': place.jars.join(','),
     'spark.local.dir': scratch,
     'spark.sql.warehouse.dir': join(scratch, 'warehouse'),
-    'spark.hadoop.fs.gs.impl': 'org.apache.hadoop.fs.viewfs.ViewFileSystemOverloadScheme',
-    'spark.hadoop.fs.file.impl': 'org.apache.hadoop.fs.RawLocalFileSystem',
-    'spark.sql.streaming.checkpointFileManagerClass':
-      'org.apache.spark.sql.execution.streaming.FileSystemBasedCheckpointFileManager',
-    'spark.ui.enabled': 'false',
-    'spark.ui.showConsoleProgress': 'false',
-    'spark.sql.session.timeZone': 'UTC',
-    'spark.sql.shuffle.partitions': '2',
-    // A batch of the email star makes several hundred classes; the default keeps a hundred of them.
-    'spark.sql.codegen.cache.maxEntries': '3000',
-    'spark.driver.bindAddress': '127.0.0.1',
-    'spark.driver.host': '127.0.0.1',
-    'spark.sql.sources.parallelPartitionDiscovery.parallelism': '2',
-    'spark.databricks.delta.snapshotPartitions': '2',
-    'spark.sql.extensions': 'io.delta.sql.DeltaSparkSessionExtension',
-    'spark.sql.catalog.spark_catalog': 'org.apache.spark.sql.delta.catalog.DeltaCatalog',
+    ...settings.spark,
   };
   for (const [bucket, folder] of Object.entries(place.buckets)) {
     mkdirSync(folder, { recursive: true });
-    settings[`spark.hadoop.fs.viewfs.mounttable.${bucket}.linkFallback`] = `file://${folder}`;
+    here[`spark.hadoop.fs.viewfs.mounttable.${bucket}.linkFallback`] = `file://${folder}`;
   }
-  return settings;
+  return here;
 }
 
 /** Properties of a batch that mean something here: how it computes, not how it is spread out. */

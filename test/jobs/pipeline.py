@@ -19,6 +19,9 @@ from typing import Any
 from pyspark.sql import DataFrame, SparkSession
 
 from jobs import transform
+from jobs.contract import read_domain
+from jobs.delta import Lake
+from jobs.partitions import read_state, state_path
 
 KEY = b"a key for tests, not a secret"
 NOW = datetime(2026, 11, 21, 13, 0, tzinfo=timezone.utc)
@@ -199,7 +202,14 @@ class Pipeline:
 
     def table(self, name: str) -> DataFrame:
         """A gold table as it stands."""
-        return self._delta(f"gold/{self.domain}/{name}")
+        session = self._session()
+        lake = Lake(session, self.buckets["lake"])
+        path = state_path(self.domain)
+        state = read_state(lake, self.domain, self.base.get(path, lake.version(path)))
+        parts = state.get(f"{self.domain}.{name}", {}).values()
+        files = [lake.uri(file) for part in parts for file in part.files]
+        struct = read_domain(self.domain).tables[f"{self.domain}.{name}"].struct
+        return lake.rows_of(files, struct, struct)
 
     def silver(self, name: str) -> DataFrame:
         return self._delta(f"silver/{self.domain}/{name}")
@@ -228,9 +238,12 @@ class Pipeline:
         path.write_text(json.dumps(value))
 
     def _delta(self, path: str) -> DataFrame:
+        return self._session().read.format("delta").load(f"gs://{self.buckets['lake']}/{path}")
+
+    def _session(self) -> SparkSession:
         session = self.warm.newSession()
         session.conf.set("spark.sql.session.timeZone", "UTC")
-        return session.read.format("delta").load(f"gs://{self.buckets['lake']}/{path}")
+        return session
 
 
 def plain(value: Any) -> Any:

@@ -17,7 +17,7 @@ import pytest
 from pipeline import NOW, Pipeline, ms
 from pyspark.sql import SparkSession
 
-from jobs import transform
+from jobs import gold, transform
 from jobs.contract import read_domain
 
 CASES = Path(__file__).resolve().parent.parent / "cases" / "email"
@@ -172,18 +172,18 @@ class Died(Exception):
     """Stands for a machine that went away."""
 
 
-def die_at(monkeypatch: pytest.MonkeyPatch, commit: int) -> None:
-    """The attempt ends just before its n-th commit."""
-    asked = transform.Batch.still_ours
-    left = [commit]
+def die_at(monkeypatch: pytest.MonkeyPatch, owner: type, name: str, call: int) -> None:
+    """The attempt ends just before the n-th call of this method."""
+    asked = getattr(owner, name)
+    left = [call]
 
-    def dying(batch: transform.Batch) -> None:
+    def dying(*given: Any) -> Any:
         left[0] -= 1
         if left[0] < 0:
             raise Died
-        asked(batch)
+        return asked(*given)
 
-    monkeypatch.setattr(transform.Batch, "still_ours", dying)
+    monkeypatch.setattr(owner, name, dying)
 
 
 def contents(pipeline: Pipeline) -> dict[str, list[Any]]:
@@ -207,9 +207,10 @@ def test_any_order_duplicates_and_crashes_give_the_same_tables(
         other.land(source, pages(source, records, 7), observed(3))
     repeated = other.waiting[len(first) + len(rest) :]
     other.claim([*first, *repeated])
-    for commit in (3, 9):
+    # Once between two merges, once with the files of some tables written.
+    for owner, name, call in ((transform.Batch, "still_ours", 3), (gold.Star, "_files", 5)):
         with monkeypatch.context() as patched:
-            die_at(patched, commit)
+            die_at(patched, owner, name, call)
             assert other.run() == 1
         assert other.failure()["code"] == "Died"
         other.again()
