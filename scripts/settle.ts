@@ -16,6 +16,9 @@ const FOLLOW_MS = 3_000;
 /** Without any change for this long, the sweep looks for what was lost. */
 const SWEEP_MS = 120_000;
 
+/** The same when there are windows to read that nobody reads. */
+const READ_MS = 10_000;
+
 /** A batch manifest that nobody loads for this long may have lost its notification. */
 const LOAD_MS = 30_000;
 
@@ -96,7 +99,12 @@ async function hurry(
     const manifest = await target.world.objects.stat(target.config.buckets.control, batch);
     if (manifest !== null) await ask(`load ${name}`, LOAD_MS, 'batch-transformed', { batch });
   }
-  if (stalledMs > SWEEP_MS) await ask('sweep', SWEEP_MS, 'sweep-tick', {});
+  // Windows that nobody reads: whoever held the lease died, or only a sweep begins them again.
+  const left = state.sources.some(
+    ({ checkpoint, leased }) => !leased && checkpoint.open.length > 0 && !checkpoint.trouble,
+  );
+  const patience = left ? READ_MS : SWEEP_MS;
+  if (stalledMs > patience) await ask('sweep', patience, 'sweep-tick', {});
   return next;
 }
 
