@@ -79,6 +79,18 @@ async function answer(request: IncomingMessage, options: PlatformOptions): Promi
     };
   }
 
+  const adding = /^POST \/v1\/projects\/([^/]+)\/secrets\/([^/]+):addVersion$/.exec(call);
+  if (adding !== null) {
+    const [, ofProject, name = ''] = adding;
+    if (ofProject !== project || secrets.latest(name) === null)
+      throw new Absent(`Secret [projects/${ofProject}/secrets/${name}] not found`);
+    const { payload } = JSON.parse(Buffer.concat(parts).toString()) as {
+      payload: { data: string };
+    };
+    const version = secrets.add(name, Buffer.from(payload.data, 'base64').toString());
+    return { name: `projects/${project}/secrets/${name}/versions/${version}`, state: 'ENABLED' };
+  }
+
   const jobs = `/v1/projects/${project}/locations/${region}/jobs`;
   if (call === `GET ${jobs}`) {
     return { jobs: scheduler.schedules.map((schedule) => shown(jobs, schedule)) };

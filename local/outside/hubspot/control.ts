@@ -9,7 +9,7 @@ type Raw = Readonly<Record<string, unknown>>;
  * The test's side of the stand-in, `/_stand-in/...`; no token, no limits.
  * GET  stats | facts[?asOf=ms]
  * POST faults {faults} | faults/clear | events {events, visibleAt?} | contacts {changes}
- *      settings {latencyMs?, jitterMs?, limits?, offsetTtlMs?} | expire-offsets | stats/reset
+ *      settings {latencyMs?, jitterMs?, limits?, offsetTtlMs?, token?} | expire-offsets | stats/reset
  *      spend {requests} | discrepancy {campaignId, counter, add}
  */
 export function control(hubspot: Hubspot, method: string, target: string, body: string): Answer {
@@ -48,6 +48,7 @@ export function control(hubspot: Hubspot, method: string, target: string, body: 
       if (given['jitterMs'] !== undefined) hubspot.jitterMs = Number(given['jitterMs']);
       if (given['offsetTtlMs'] !== undefined)
         hubspot.events.offsetTtlMs = Number(given['offsetTtlMs']);
+      if (given['token'] !== undefined) hubspot.token = String(given['token']);
       if (given['limits'] !== undefined)
         hubspot.limits.change(given['limits'] as Partial<LimitSettings>);
       return done;

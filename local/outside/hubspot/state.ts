@@ -89,6 +89,8 @@ export class Hubspot {
   readonly contacts: Contacts;
   latencyMs: number;
   jitterMs: number;
+  /** The only token that is accepted; undefined = any. */
+  token: string | undefined;
   readonly #clock: () => number;
   readonly #source: EventSource;
   readonly #campaigns: readonly Raw[];
@@ -229,7 +231,7 @@ export class Hubspot {
     const trouble = this.faults.strike(`${request.method} ${decodeURIComponent(request.target)}`);
     if (trouble?.kind === 'bad_token') return badToken();
     const token = /^Bearer (\S+)$/.exec(request.authorization ?? '')?.[1];
-    if (token === undefined) return badToken();
+    if (token === undefined || (this.token ?? token) !== token) return badToken();
     if (trouble?.kind === 'missing_scope') return missingScope(trouble.scopes);
     const path = ALIASES.reduce(
       (sofar, [from, to]) => sofar.replace(from, to),

@@ -1,0 +1,352 @@
+/**
+ * What goes wrong at HubSpot, and messages that come twice or late, through the deployed functions:
+ * real processes, the local cloud and the command line. Every case has a range of time of its own.
+ *
+ * Spark is not what is tested: a batch here is a program that writes an empty batch manifest.
+ */
+import { execFile } from 'node:child_process';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { gunzipSync } from 'node:zlib';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { type Checkpoint, readCheckpoint, type Window } from '../../functions/checkpoint.ts';
+import {
+  type BatchManifest,
+  type Claim,
+  createJson,
+  place,
+  type RunManifest,
+  readJson,
+} from '../../functions/manifest.ts';
+import { type Cloud, startCloud } from '../../local/cloud.ts';
+import type { Drivers } from '../../local/dataproc/drivers.ts';
+import type { Fault, Trouble } from '../../local/outside/hubspot/faults.ts';
+import { inRoot } from '../../scripts/place.ts';
+import type { Status } from '../../scripts/status.ts';
+import { synth } from '../../scripts/synth.ts';
+import { openTarget, type Target } from '../../scripts/target.ts';
+import { tick } from '../../scripts/tick.ts';
+
+const NAME = 'email.email_events';
+const DAY_MS = 86_400_000;
+const run = promisify(execFile);
+
+let folder: string;
+let data: string;
+let cloud: Cloud;
+let target: Target;
+
+/** Batches begun, and the door they wait at before they say that they are done. */
+const batches: string[] = [];
+const mayEnd = Promise.withResolvers<void>();
+
+/** A batch that transforms nothing: it says so in a manifest of all runs that it was given. */
+const emptyBatches: Drivers = {
+  start: ({ request }) => {
+    const given = (name: string): string => request.args[request.args.indexOf(name) + 1] ?? '';
+    batches.push(given('--claim'));
+    return { ended: mayEnd.promise.then(() => endBatch(given('--claim'))), stop: () => {} };
+  },
+  ready: async () => {},
+  close: async () => {},
+};
+
+async function endBatch(name: string): Promise<{ exitCode: number; message: string }> {
+  const { world, config } = target;
+  const found = await readJson<Claim>(world.objects, config.buckets.control, name);
+  if (found === null) return { exitCode: 1, message: `no claim ${name}` };
+  const { domain, sequence, attempt, runs, recompute } = found.value;
+  const now = new Date().toISOString();
+  const manifest: BatchManifest = {
+    format: 1,
+    ...{ domain, sequence, attempt, runs, recompute },
+    ...{ code_version: 'none', started_at: now, finished_at: now },
+    sources: [],
+    tables: [],
+    quality: [],
+    rejected: { files: [], rows: 0 },
+    versions: {},
+    stale_left: 0,
+    seconds: {},
+  };
+  await createJson(world.objects, config.buckets.control, place.batch(domain, sequence), manifest);
+  return { exitCode: 0, message: '' };
+}
+
+beforeAll(async () => {
+  folder = mkdtempSync(join(tmpdir(), 'troubles-'));
+  data = join(folder, 'cloud');
+  const stacks = await synth({ environments: ['local'] });
+  writeFileSync(join(folder, 'events.ndjson'), '');
+  mkdirSync(join(folder, 'objects'));
+  cloud = await startCloud({
+    stack: stacks['local'] ?? '',
+    data,
+    spark: { python: 'none', jars: [] },
+    drivers: emptyBatches,
+    quietSchedules: true,
+    environment: { HUBSPOT_TOKEN: 'first' },
+    // An account without anything: what a case needs, it adds.
+    hubspot: { eventsFile: join(folder, 'events.ndjson'), objectsDir: join(folder, 'objects') },
+  });
+  target = await openTarget({ data });
+}, 60_000);
+
+afterEach(async () => {
+  await standIn('faults/clear', {});
+});
+
+afterAll(async () => {
+  mayEnd.resolve();
+  await cloud?.close();
+  rmSync(folder, { recursive: true, force: true });
+}, 30_000);
+
+/** The stand-in's own side. */
+async function standIn(what: string, body: object): Promise<void> {
+  const answer = await fetch(`${cloud.endpoints.hubspot}/_stand-in/${what}`, {
+    method: 'POST',
+    body: JSON.stringify(body),
+  });
+  expect(answer.status).toBe(200);
+}
+
+const fail = (trouble: Trouble, times = 1_000): Promise<void> => {
+  const fault: Fault = { where: ['/email/public/v1/events'], trouble, times };
+  return standIn('faults', { faults: [fault] });
+};
+
+/** How many requests HubSpot has answered with a status, since it started. */
+async function answered(status: number): Promise<number> {
+  const answer = await fetch(`${cloud.endpoints.hubspot}/_stand-in/stats`);
+  const stats = (await answer.json()) as { by_status: Readonly<Record<string, number>> };
+  return stats.by_status[status] ?? 0;
+}
+
+/** The command line, as people use it. */
+async function tributary(...words: readonly string[]): Promise<string> {
+  const line = [inRoot('scripts/cli.ts'), ...words, '--data', data];
+  const { stdout } = await run(process.execPath, line);
+  return stdout;
+}
+
+interface Range {
+  readonly from: number;
+  readonly to: number;
+  readonly ids: readonly string[];
+}
+
+const idOf = (event: { readonly id: string; readonly created: number }): string =>
+  `${event.id} ${event.created}`;
+
+/** Gives the account events, evenly over ten days: three windows, each of one page or several. */
+async function given(
+  name: string,
+  options: { readonly from: string; readonly events: number },
+): Promise<Range> {
+  const from = Date.parse(options.from);
+  const to = from + 10 * DAY_MS;
+  const apart = Math.floor((to - from) / options.events);
+  const events = Array.from({ length: options.events }, (_, i) => ({
+    id: `${name}-${i}`,
+    created: from + i * apart,
+    type: 'OPEN',
+    emailCampaignId: 7001,
+  }));
+  await standIn('events', { events });
+  return { from, to, ids: events.map(idOf).sort() };
+}
+
+/** Asks for a range by the command line, and returns when the function has come to its end. */
+async function readRange({ from, to }: Range): Promise<Checkpoint> {
+  const span = ['--from', new Date(from).toISOString(), '--to', new Date(to).toISOString()];
+  await tributary('pull', NAME, ...span, '--yes');
+  return rested();
+}
+
+/** As the schedule does it, once whatever was wrong is mended. */
+async function tickEvents(): Promise<Checkpoint> {
+  await tick(target, ['pull-email-email_events']);
+  return rested();
+}
+
+const held = (): Promise<Checkpoint> =>
+  readCheckpoint(target.world, target.config.buckets.control, 'email', 'email_events');
+
+/** Nobody reads, and no message for the function is left: it has come to its end. */
+async function rested(): Promise<Checkpoint> {
+  const read = async (): Promise<boolean> => {
+    const waiting = (await target.backlog()).get('pull-hubspot--pull-hubspot') ?? 0;
+    return waiting === 0 && (await held()).lease === null;
+  };
+  await expect.poll(read, { timeout: 45_000, interval: 50 }).toBe(true);
+  return held();
+}
+
+/** Subscriptions, those of dead letters among them, that hold a message. */
+const unacknowledged = async (): Promise<readonly string[]> =>
+  [...(await target.backlog())].filter(([, count]) => count > 0).map(([name]) => name);
+
+/** Ends a function's instance, and returns when another one is there that remembers nothing. */
+async function anotherInstance(name: string): Promise<void> {
+  const before = cloud.functionPid(name) ?? 0;
+  process.kill(before, 'SIGKILL');
+  await expect.poll(() => cloud.functionPid(name), { timeout: 10_000 }).not.toBe(before);
+}
+
+/** What the run manifests say is in bronze: every event as often as it is there. */
+async function landedIds({ from, to }: Range): Promise<readonly string[]> {
+  const ids: string[] = [];
+  for (const manifest of await manifests()) {
+    for (const { name } of manifest.files) {
+      const found = await target.world.objects.read(target.config.buckets.bronze, name);
+      for (const line of gunzipSync(found?.bytes ?? '')
+        .toString()
+        .trim()
+        .split('\n')) {
+        const { payload } = JSON.parse(line) as { payload: string };
+        const page = JSON.parse(payload) as { events: { id: string; created: number }[] };
+        const within = page.events.filter(({ created }) => created >= from && created < to);
+        ids.push(...within.map(idOf));
+      }
+    }
+  }
+  return ids.sort();
+}
+
+async function manifests(): Promise<readonly RunManifest[]> {
+  const { control } = target.config.buckets;
+  const names = await target.world.objects.list(control, 'runs/email/email_events/');
+  const found = names.map(({ name }) => readJson<RunManifest>(target.world.objects, control, name));
+  return (await Promise.all(found)).flatMap((one) => (one === null ? [] : [one.value]));
+}
+
+/** Events that are neither in bronze nor in a window that is still to be read: lost ones. */
+async function lost(range: Range): Promise<readonly string[]> {
+  const { open } = await held();
+  const landed = new Set(await landedIds(range));
+  return range.ids.filter((id) => !landed.has(id) && !open.some((window) => covers(window, id)));
+}
+
+const covers = (window: Window, id: string): boolean => {
+  const created = Number(id.split(' ')[1]);
+  return created >= Date.parse(window.from) && created < Date.parse(window.to);
+};
+
+const ofSource = async (): Promise<Status['sources'][number] | undefined> => {
+  const status = JSON.parse(await tributary('status', '--json')) as Status;
+  return status.sources.find(({ source }) => source === NAME);
+};
+
+/** What the pull function has logged under an event name. */
+function logged(event: string): readonly Readonly<Record<string, unknown>>[] {
+  const lines = readFileSync(join(data, 'logs', 'pull-hubspot.log'), 'utf8')
+    .trim()
+    .split('\n');
+  return lines
+    .filter((line) => line.startsWith('{'))
+    .map((line) => JSON.parse(line) as Record<string, unknown>)
+    .filter((line) => line['event'] === event);
+}
+
+/** A trouble that stops a pull: nothing has moved, and a person sees what happened and what to do. */
+async function expectStopped(range: Range, code: string, says: RegExp): Promise<void> {
+  expect(await lost(range)).toEqual([]);
+  const shown = await ofSource();
+  expect(shown).toMatchObject({ pulling: false });
+  expect(await unacknowledged()).toEqual([]);
+  expect(shown?.open_windows).toBeGreaterThan(0);
+  expect(shown?.trouble?.split(':')[0]).toBe(code);
+  expect(shown?.trouble).toMatch(says);
+  expect(logged('pull_stopped').at(-1)).toMatchObject({ code, source: NAME });
+  expect(logged('pull_stopped').at(-1)?.['reason']).toMatch(says);
+  expect(logged('handler_failed')).toEqual([]);
+}
+
+/** Trouble is over: nothing is left to read, nobody is told of trouble, everything is there. */
+async function expectArrived(range: Range): Promise<void> {
+  expect(await held()).toMatchObject({ open: [], trouble: null });
+  expect(await landedIds(range)).toEqual(range.ids);
+}
+
+describe('troubles at HubSpot', { timeout: 60_000 }, () => {
+  it('an empty account: everything is read, there is nothing, and that is no trouble', async () => {
+    await tick(target, []);
+    await rested();
+    const status = JSON.parse(await tributary('status', '--json')) as Status;
+    for (const source of status.sources) {
+      expect(source).toMatchObject({ open_windows: 0, pulling: false, trouble: null });
+      expect(source.last_run).not.toBeNull();
+      expect(source.lag_seconds).toBeLessThan(600);
+    }
+    expect(status.domains).toMatchObject([{ waiting_runs: 0, batch: null }]);
+    expect(status.dead_letters).toEqual({});
+    const done = (await held()).done;
+    expect(done.length).toBeGreaterThan(0);
+    expect(done.filter(({ records }) => records > 0)).toEqual([]);
+    expect(batches).toEqual([]);
+  });
+
+  it('a token that HubSpot no longer accepts: a new version of the secret is enough', async () => {
+    const range = await given('token', { from: '2024-01-01', events: 30 });
+    await standIn('settings', { token: 'second' });
+    await readRange(range);
+    await expectStopped(range, 'hubspot_token', /does not accept the token.*new version/);
+    expect(await landedIds(range)).toEqual([]);
+    const secret = `${cloud.endpoints.secrets}/v1/projects/${cloud.endpoints.project}/secrets/hubspot-token`;
+    const added = await fetch(`${secret}:addVersion`, {
+      method: 'POST',
+      body: JSON.stringify({ payload: { data: Buffer.from('second\n').toString('base64') } }),
+    });
+    expect(added.status).toBe(200);
+    await tickEvents();
+    await expectArrived(range);
+  });
+
+  it('a missing scope: it is named, and granting it is enough', async () => {
+    const range = await given('scope', { from: '2024-02-01', events: 30 });
+    await fail({ kind: 'missing_scope', scopes: ['content'] });
+    await readRange(range);
+    await expectStopped(range, 'hubspot_scope', /Give the private app the scope content/);
+    expect(await landedIds(range)).toEqual([]);
+    await standIn('faults/clear', {});
+    await tickEvents();
+    await expectArrived(range);
+  });
+
+  it('no quota left: what was read stays, the rest waits for the next day', async () => {
+    const range = await given('quota', { from: '2024-03-01', events: 30 });
+    await standIn('settings', { limits: { daily: 0 } });
+    await readRange(range);
+    await expectStopped(range, 'hubspot_daily_quota', /goes on by itself.*midnight/);
+    expect(await landedIds(range)).toEqual([]);
+    // The next day, in an instance that does not remember this one.
+    await standIn('settings', { limits: { daily: 625_000 } });
+    await anotherInstance('pull-hubspot');
+    await tickEvents();
+    await expectArrived(range);
+  });
+
+  it('a storm of refusals: everybody slows down, and the storm passes without a person', async () => {
+    const range = await given('storm', { from: '2024-04-01', events: 9_000 });
+    const before = await answered(429);
+    await fail({ kind: 'rate_limit', policyName: 'TEN_SECONDLY_ROLLING' }, 10);
+    await readRange(range);
+    expect((await answered(429)) - before).toBe(10);
+    expect(await lost(range)).toEqual([]);
+    await expectArrived(range);
+    expect((await ofSource())?.trouble).toBeNull();
+  });
+
+  it('a page that is no JSON: it is asked for again', async () => {
+    const range = await given('json', { from: '2024-05-01', events: 9_000 });
+    await fail({ kind: 'broken_json' }, 4);
+    await readRange(range);
+    expect(
+      logged('hubspot_retry').filter(({ code }) => code === 'hubspot_invalid_json'),
+    ).toHaveLength(4);
+    await expectArrived(range);
+  });
+});
