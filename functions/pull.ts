@@ -212,10 +212,12 @@ async function landPiece(
 ): Promise<{ readonly manifest: RunManifest; readonly failure: unknown }> {
   const landing = openLanding(world, config, of);
   let remaining: Window | undefined;
+  let unreadable = 0;
   try {
     for await (const page of reader.pages(window, context)) {
       await stillHere();
       if (page.records > 0) await landing.append(page);
+      if (page.meta['unreadable'] === true) unreadable += 1;
       // Nothing read of the window is no piece: a run must shrink it.
       if (page.remaining === undefined) continue;
       if (page.remaining !== null && sameWindow(page.remaining, window)) continue;
@@ -235,6 +237,11 @@ async function landPiece(
     // What was read before the source gave up is landed: it need not be asked for again.
     if (remaining === undefined) throw failure;
     return { manifest: await landing.finish({ window, remaining }), failure };
+  } finally {
+    if (unreadable > 0) {
+      const source = `${of.domain}.${of.source}`;
+      world.log('WARNING', 'unreadable_landed', { source, run: of.run, pages: unreadable });
+    }
   }
 }
 

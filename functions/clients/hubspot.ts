@@ -36,6 +36,8 @@ export interface HubspotRequest {
   /** Path and query. */
   readonly target: string;
   readonly body?: string;
+  /** How often a whole answer that is no JSON is asked for in all; default: as any other failure. */
+  readonly unreadableTries?: number;
 }
 
 export interface HubspotAnswer {
@@ -49,6 +51,15 @@ export interface HubspotAnswer {
   readonly askedAt: number;
   /** How long the rate budget kept the request back. */
   readonly waitedMs: number;
+}
+
+/** An answer that came whole and is no JSON object, as often as it was asked for. */
+export class UnreadableAnswer extends Transient {
+  readonly answer: Omit<HubspotAnswer, 'envelope'>;
+  constructor(message: string, answer: Omit<HubspotAnswer, 'envelope'>) {
+    super({ code: 'hubspot_invalid_json', message });
+    this.answer = answer;
+  }
 }
 
 /** Full jitter: the n-th wait is anything up to `FIRST_WAIT_MS * 2^n`, at most `LONGEST_WAIT_MS`. */
@@ -81,13 +92,15 @@ const tokens = new WeakMap<() => Promise<string>, Promise<string>>();
  * @throws Permanent `hubspot_token`, `hubspot_scope`, `hubspot_not_found`, `hubspot_request`: a
  *   person has to do something, and the message says what
  * @throws Transient `hubspot_rate_limit`, `hubspot_daily_quota`, `hubspot_migrating`,
- *   `hubspot_unavailable`, `hubspot_invalid_json`: later, with `retryAfterMs` where it is known
+ *   `hubspot_unavailable`: later, with `retryAfterMs` where it is known
+ * @throws UnreadableAnswer (Transient, `hubspot_invalid_json`) with the body as it came
  */
 export async function ask(access: HubspotAccess, request: HubspotRequest): Promise<HubspotAnswer> {
   const { world, budget } = access;
   let token = await tokenOf(access);
   let renewed = false;
   let failed = 0;
+  let unreadable = 0;
   for (let attempt = 0; ; attempt += 1) {
     if (request.target.includes('/search')) await searchTurn(access);
     const began = world.clock.now();
@@ -141,6 +154,13 @@ export async function ask(access: HubspotAccess, request: HubspotRequest): Promi
       }
       throw verdict.failure;
     }
+    const { broken } = verdict;
+    if (broken !== undefined) {
+      unreadable += 1;
+      if (unreadable >= (request.unreadableTries ?? ATTEMPTS)) {
+        throw new UnreadableAnswer(verdict.failure.message, { ...broken, askedAt, waitedMs });
+      }
+    }
     const wait = pause(verdict, attempt, world.random.next());
     const tooLate = world.clock.now() + wait > access.deadline;
     // A rate limit is no failure of the request: waiting is bounded by the slice alone.
@@ -176,6 +196,8 @@ type Verdict =
       readonly afterMs?: number;
       /** Trying again within this slice is of no use. */
       readonly pointless?: boolean;
+      /** What came whole and is no JSON object. */
+      readonly broken?: HttpAnswer;
     };
 
 /** What an answer means. Every field of an error body is optional (hubspot.md 1.7). */
@@ -186,7 +208,7 @@ export function judge(answer: HttpAnswer, request: HubspotRequest, now: number):
     if (envelope !== null) return { kind: 'answer', answer: { status, headers, body, envelope } };
     const code = 'hubspot_invalid_json';
     const message = `${named(request)} was answered with ${body.length} bytes that are no JSON object`;
-    return { kind: 'retry', failure: { code, message } };
+    return { kind: 'retry', failure: { code, message }, broken: answer };
   }
   const said = retryAfterMs(headers, now);
   const after = said === null ? {} : { afterMs: said };

@@ -5,13 +5,12 @@
  */
 import type { HubspotEmailEventsArrival } from '../../schemas/contract.ts';
 import type { Window } from '../checkpoint.ts';
-import { ask, endpoints, requestsUnderWay } from '../clients/hubspot.ts';
-import { classified, Permanent, Transient } from '../errors.ts';
+import { requestsUnderWay } from '../clients/hubspot.ts';
+import { fetchPage, type Reading, type Stretch, stretchFrom } from './hubspot_stretch.ts';
 import type { Page, ReadContext, Reader } from './reader.ts';
 
 const HOUR_MS = 3_600_000;
 const DAY_MS = 24 * HOUR_MS;
-const PAGE_EVENTS = 1_000;
 
 /** What a first run, an outage or a person leaves to be read is cut into windows of this length: ten
  * at once fill the limit, and each of them costs one page that is not full. */
@@ -32,17 +31,11 @@ const WORTH_SHARING = 6;
  * of 19 a second needs ten when an answer takes half a second. */
 const ENOUGH_UNDER_WAY = 16;
 
-/** A request that waited this long for the rate budget says that the limit is reached. */
-const THROTTLED_MS = 50;
-
 /** Pages read ahead of what is complete from the window's end down: what a crash can repeat. */
 const AHEAD_PAGES = 256;
 
 /** Fetched pages that wait to be landed; more would only take memory. */
 const WAITING_PAGES = 4;
-
-/** Restarts, repeated or empty pages in a row, without progress, until the window is given back. */
-const PATIENCE = 10;
 
 type Context = ReadContext<HubspotEmailEventsArrival>;
 
@@ -94,57 +87,6 @@ function cut(pass: string, from: number, to: number): readonly Window[] {
   return windows;
 }
 
-/** One reader's way down the window, newest first, until where the next older one began; ms. */
-interface Stretch {
-  /** Exclusive; the query that all offsets belong to runs from here to the window's begin. */
-  readonly start: number;
-  /** Everything from here to `start` has been fetched. */
-  to: number;
-  done: boolean;
-  taken: boolean;
-  pages: number;
-  /** Time that a page covers here; null = not known yet. */
-  pageMs: number | null;
-  /** Where the current query ends, exclusive; lower than `start` after a restart. */
-  queryTo: number;
-  offset: string | null;
-  readonly offsets: Set<string>;
-  /** The newest event of the last page: a page that begins with it again is no progress. */
-  lastSeen: string | null;
-  /** Restarts, repeated and empty pages since `to` moved. */
-  stuck: number;
-  /** The same as `to` and `done`, but of what has been handed over. */
-  handedTo: number;
-  handedDone: boolean;
-}
-
-const stretchFrom = (start: number): Stretch => ({
-  start,
-  to: start,
-  done: false,
-  taken: false,
-  pages: 0,
-  pageMs: null,
-  queryTo: start,
-  offset: null,
-  offsets: new Set(),
-  lastSeen: null,
-  stuck: 0,
-  handedTo: start,
-  handedDone: false,
-});
-
-/** One window while it is read. */
-interface Reading {
-  readonly window: Window;
-  readonly from: number;
-  readonly context: Context;
-  /** Newest first. */
-  readonly stretches: Stretch[];
-  /** The rate budget made the last request wait: more readers would not be faster, and cost pages. */
-  throttled: boolean;
-}
-
 interface Fetched {
   readonly stretch: Stretch;
   readonly to: number;
@@ -159,8 +101,8 @@ async function* pages(window: Window, context: Context): AsyncGenerator<Page> {
     yield { payload: Buffer.alloc(0), records: 0, meta: {}, remaining: null };
     return;
   }
-  const stretches = [stretchFrom(end)];
-  const reading: Reading = { window, from, context, stretches, throttled: false };
+  const stretches = [stretchFrom(end, from)];
+  const reading: Reading = { window, from, context, stretches, throttled: false, stopped: false };
   // Pages of different stretches arrive in any order.
   for await (const { stretch, to, done, page } of fetchAll(reading)) {
     stretch.handedTo = to;
@@ -178,7 +120,6 @@ async function* fetchAll(reading: Reading): AsyncGenerator<Fetched> {
   const { stretches } = reading;
   const waiting: Fetched[] = [];
   let failure: { readonly error: unknown } | null = null;
-  let stopped = false;
   let working = 0;
   let sleepers: (() => void)[] = [];
   const change = (): Promise<void> => new Promise((resume) => sleepers.push(resume));
@@ -188,18 +129,18 @@ async function* fetchAll(reading: Reading): AsyncGenerator<Fetched> {
     for (const resume of all) resume();
   };
   const read = async (): Promise<void> => {
-    while (!stopped && stretches.some((one) => !one.done)) {
+    while (!reading.stopped && stretches.some((one) => !one.done)) {
       const stretch = nextStretch(reading);
       if (stretch === null) {
         await change();
         continue;
       }
-      while (!stretch.done && !stopped) {
+      while (!stretch.done && !reading.stopped) {
         if (waiting.length >= WAITING_PAGES) {
           await change();
           continue;
         }
-        const page = await fetchPage(stretch, reading);
+        const page = await fetchPage(stretch, reading, floorOf(stretch, reading));
         if (stretch.to <= floorOf(stretch, reading)) stretch.done = true;
         waiting.push({ stretch, to: stretch.to, done: stretch.done, page });
         changed();
@@ -212,7 +153,7 @@ async function* fetchAll(reading: Reading): AsyncGenerator<Fetched> {
       await read();
     } catch (error) {
       failure ??= { error };
-      stopped = true;
+      reading.stopped = true;
     } finally {
       working -= 1;
       changed();
@@ -233,7 +174,7 @@ async function* fetchAll(reading: Reading): AsyncGenerator<Fetched> {
     if (failure !== null) throw (failure as { readonly error: unknown }).error;
   } finally {
     // Nothing of this window goes on behind the back of whoever stopped reading it.
-    stopped = true;
+    reading.stopped = true;
     changed();
     await Promise.allSettled(readers);
   }
@@ -273,107 +214,7 @@ function nextStretch(reading: Reading): Stretch | null {
   );
   if (start <= floor || start >= victim.to) return null;
   // How dense it is there is not known before its first page: a burst may have ended above.
-  const stretch = { ...stretchFrom(start), taken: true };
+  const stretch = { ...stretchFrom(start, reading.from), taken: true };
   stretches.splice(chosen + 1, 0, stretch);
   return stretch;
-}
-
-/** One page further down a stretch. */
-async function fetchPage(stretch: Stretch, reading: Reading): Promise<Page> {
-  const { from, window, context } = reading;
-  for (;;) {
-    const asked = stretch.offset;
-    const target = targetOf(from, stretch.queryTo, asked, window);
-    let answer: Awaited<ReturnType<typeof ask>>;
-    try {
-      answer = await ask(context, { method: 'GET', target });
-    } catch (error) {
-      if (asked === null || classified(error).code !== 'hubspot_request') throw error;
-      // An offset that has expired: the same place is asked for by time.
-      restart(stretch, window, 'HubSpot refuses the offset it gave');
-      continue;
-    }
-    const { envelope, body } = answer;
-    reading.throttled = answer.waitedMs > THROTTLED_MS;
-    const events = envelope['events'];
-    if (!Array.isArray(events)) {
-      throw new Permanent({
-        code: 'hubspot_shape',
-        message: `${endpoints.emailEvents.path} answered without "events", but with ${Object.keys(envelope).join(', ')}: HubSpot has changed this API`,
-      });
-    }
-    const seen = seenFirst(events);
-    const anew = seen !== null && seen !== stretch.lastSeen;
-    const before = stretch.to;
-    stretch.to = Math.max(from, oldest(events, before));
-    stretch.pages += 1;
-    stretch.lastSeen = seen;
-    stretch.done = envelope['hasMore'] !== true || stretch.to <= from;
-    if (stretch.done) stretch.to = from;
-    else if (stretch.to < before) {
-      stretch.pageMs = before - stretch.to;
-      stretch.stuck = 0;
-    } else if (!anew) notAgain(stretch, window, 'pages bring nothing new');
-    const given = envelope['offset'];
-    const offset = typeof given === 'string' && given !== '' ? given : null;
-    const comesBack = offset !== null && (offset === asked || stretch.offsets.has(offset));
-    if (!stretch.done) {
-      if (offset === null || comesBack) restart(stretch, window, 'an offset comes back');
-      else {
-        stretch.offset = offset;
-        stretch.offsets.add(offset);
-      }
-    }
-    const meta = { request: target, status: answer.status };
-    return { payload: body, askedAt: answer.askedAt, records: events.length, meta };
-  }
-}
-
-/** Goes on at the oldest instant seen, inclusive; what is read twice is merged by key. */
-function restart(stretch: Stretch, window: Window, reason: string): void {
-  notAgain(stretch, window, reason);
-  stretch.queryTo = stretch.to;
-  stretch.offset = null;
-  stretch.offsets.clear();
-  stretch.lastSeen = null;
-}
-
-function notAgain(stretch: Stretch, window: Window, reason: string): void {
-  stretch.stuck += 1;
-  if (stretch.stuck <= PATIENCE) return;
-  throw new Transient({
-    code: 'hubspot_no_progress',
-    message: `email events of ${window.pass} cannot be read below ${iso(stretch.to)}: ${reason}, ${PATIENCE} times`,
-  });
-}
-
-function seenFirst(events: readonly unknown[]): string | null {
-  const first = events[0] as
-    | { readonly id?: unknown; readonly created?: unknown }
-    | null
-    | undefined;
-  return first == null ? null : `${String(first.id)} ${String(first.created)}`;
-}
-
-/** One past the oldest `created` of a page: what lies below is still to be read. */
-function oldest(events: readonly unknown[], to: number): number {
-  let reached = to;
-  for (const event of events) {
-    const created = (event as { readonly created?: unknown } | null)?.created;
-    if (typeof created === 'number' && created + 1 < reached) reached = created + 1;
-  }
-  return reached;
-}
-
-function targetOf(from: number, to: number, offset: string | null, window: Window): string {
-  const params = new URLSearchParams({
-    // Both ends are inclusive. Filtered events are never left out: bots are a dimension.
-    startTimestamp: String(from),
-    endTimestamp: String(to - 1),
-    limit: String(PAGE_EVENTS),
-  });
-  const campaign = window.only?.['campaign'];
-  if (campaign !== undefined) params.set('campaignId', campaign);
-  if (offset !== null) params.set('offset', offset);
-  return `${endpoints.emailEvents.path}?${params}`;
 }

@@ -7,7 +7,10 @@ import type { World } from '../world.ts';
 export interface Page {
   /** The body, byte for byte. */
   readonly payload: Buffer;
-  /** Kept beside the payload in bronze: request path without secrets, status, page number. */
+  /**
+   * Kept beside the payload in bronze: request path without secrets, status, page number;
+   * `unreadable: true` on what could not be read and is landed for Spark to refuse by name.
+   */
   readonly meta: Readonly<Record<string, string | number | boolean>>;
   /**
    * Epoch ms when it was asked for: later observations win, and pages wait in buffers before they

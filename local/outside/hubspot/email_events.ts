@@ -1,5 +1,6 @@
 import { type Answer, invalid, json, notFound, text } from './answer.ts';
 import { type EventMeta, type EventSource, firstFrom } from './event_source.ts';
+import type { Breakage } from './faults.ts';
 import { hash } from './random.ts';
 
 /** An event given afterwards, through the control endpoint. */
@@ -29,6 +30,15 @@ interface Query {
   readonly offset: string | undefined;
 }
 
+/** What goes wrong with a page. */
+export interface PageTrouble {
+  readonly paging?: 'same_offset' | 'empty_page' | undefined;
+  /** The event that makes a page with these ids unreadable. */
+  readonly spoils?: (
+    ids: readonly string[],
+  ) => { readonly at: number; readonly how: Breakage } | undefined;
+}
+
 const DEFAULT_LIMIT = 10;
 const MAX_LIMIT = 1_000;
 
@@ -40,6 +50,8 @@ export class EmailEvents {
   /** Offsets of earlier generations are refused. */
   #generation = 0;
   offsetTtlMs: number;
+  /** An offset is good only for pages of the size it was given with. */
+  offsetsBindLimit = false;
 
   constructor(source: EventSource, offsetTtlMs: number) {
     this.#source = source;
@@ -72,8 +84,8 @@ export class EmailEvents {
     for (const one of this.#late) if (one.visibleAt <= now && one.created <= now) yield one;
   }
 
-  list(params: URLSearchParams, now: number, trouble?: 'same_offset' | 'empty_page'): Answer {
-    const query = queryOf(params);
+  list(params: URLSearchParams, now: number, trouble: PageTrouble = {}): Answer {
+    const query = queryOf(params, this.offsetsBindLimit ? [...FILTERS, 'limit'] : FILTERS);
     if (typeof query === 'string') return invalid(query);
     let from: Place | undefined;
     if (query.offset !== undefined) {
@@ -87,11 +99,12 @@ export class EmailEvents {
       if (wrong) return invalid('The offset is invalid or has expired for this query.');
       from = offset.place;
     }
-    if (trouble === 'empty_page') {
+    if (trouble.paging === 'empty_page') {
       const place = from ?? { created: Number.MAX_SAFE_INTEGER, late: false, number: 0 };
       return text(page([], true, this.#offset(query, place, now)));
     }
     const texts: string[] = [];
+    const ids: string[] = [];
     let last: Place | undefined;
     let hasMore = false;
     for (const found of this.#newestFirst(query, from, now)) {
@@ -99,19 +112,21 @@ export class EmailEvents {
         hasMore = true;
         break;
       }
-      texts.push(
-        found.late
-          ? (this.#late.find((one) => one.number === found.number) as Late).text
-          : this.#source.text(found.number, now),
-      );
+      const late = found.late ? this.#late.find((one) => one.number === found.number) : undefined;
+      texts.push(late?.text ?? this.#source.text(found.number, now));
+      // Making up an account's event takes time: not twice for nothing.
+      if (trouble.spoils !== undefined)
+        ids.push((late?.meta ?? this.#source.meta(found.number)).id);
       last = found;
     }
     const offset =
-      trouble === 'same_offset' && query.offset !== undefined
+      trouble.paging === 'same_offset' && query.offset !== undefined
         ? query.offset
         : last === undefined
           ? ''
           : this.#offset(query, last, now);
+    const spoiled = trouble.spoils?.(ids);
+    if (spoiled !== undefined) return broken(texts, spoiled, hasMore, offset);
     return text(page(texts, hasMore, offset));
   }
 
@@ -134,7 +149,7 @@ export class EmailEvents {
     const parts = [
       query.signature,
       this.#generation,
-      issuedAt,
+      Math.floor(issuedAt),
       place.created,
       place.late ? 1 : 0,
       place.number,
@@ -195,6 +210,27 @@ function page(texts: readonly string[], hasMore: boolean, offset: string): strin
   return `{"hasMore":${hasMore},"offset":${JSON.stringify(offset)},"events":[${texts.join(',')}]}`;
 }
 
+function broken(
+  texts: readonly string[],
+  { at, how }: { readonly at: number; readonly how: Breakage },
+  hasMore: boolean,
+  offset: string,
+): Answer {
+  if (how === 'replaced') return text('<html><body>An error occurred.</body></html>');
+  const event = texts[at] as string;
+  const half = event.slice(0, event.length >> 1);
+  const added = (value: string): string => `${event.slice(0, -1)},"note":"${value}"}`;
+  const whole = page(texts.with(at, added(how === 'garbled' ? '\\x41' : '?!')), hasMore, offset);
+  if (how === 'garbled') return text(whole);
+  if (how === 'cut') {
+    const head = page([...texts.slice(0, at), half], hasMore, offset);
+    return text(head.slice(0, -']}'.length));
+  }
+  const bytes = Buffer.from(whole);
+  bytes[bytes.indexOf('"note":"?!"') + '"note":"'.length] = 0xff;
+  return { ...text(''), body: bytes };
+}
+
 const FILTERS = [
   'appId',
   'campaignId',
@@ -205,7 +241,7 @@ const FILTERS = [
   'endTimestamp',
 ];
 
-function queryOf(params: URLSearchParams): Query | string {
+function queryOf(params: URLSearchParams, bound: readonly string[]): Query | string {
   const number = (name: string, otherwise: number): number => {
     const value = params.get(name);
     return value === null ? otherwise : /^-?\d+$/.test(value) ? Number(value) : Number.NaN;
@@ -237,7 +273,7 @@ function queryOf(params: URLSearchParams): Query | string {
       fits(wanted.type, meta.type) &&
       !(noFiltered && meta.filtered),
     signature: hash(
-      ...Buffer.from(FILTERS.map((name) => `${name}=${params.get(name) ?? ''}`).join('&')),
+      ...Buffer.from(bound.map((name) => `${name}=${params.get(name) ?? ''}`).join('&')),
     ),
     offset: params.get('offset') ?? undefined,
   };

@@ -26,13 +26,24 @@ export type Trouble =
   /** The page's `offset` is the one it was asked with. */
   | { readonly kind: 'same_offset' }
   /** No events, but `hasMore` and an offset. */
-  | { readonly kind: 'empty_page' };
+  | { readonly kind: 'empty_page' }
+  /** Every page of email events with this one among them cannot be read. */
+  | { readonly kind: 'broken_event'; readonly id: string; readonly how: Breakage };
+
+/**
+ * How an event spoils its page: an escape that JSON does not know; the body ends inside of it; a
+ * byte that is no UTF-8; or the body is something else altogether, with status 200.
+ */
+export type Breakage = 'garbled' | 'cut' | 'not_utf8' | 'replaced';
 
 export interface Fault {
   /** Requests whose method, path and query contain all of these texts; none = every request. */
   readonly where?: readonly string[];
   readonly trouble: Trouble;
-  /** How many matching requests pass unharmed first, and how many then fail (default 1). */
+  /**
+   * How many matching requests pass unharmed first, and how many then fail (default 1; of pages with
+   * a broken event: all).
+   */
   readonly skip?: number;
   readonly times?: number;
 }
@@ -42,8 +53,10 @@ export class Faults {
   #due: { readonly fault: Fault; skip: number; left: number }[] = [];
 
   add(faults: readonly Fault[]): void {
-    for (const fault of faults)
-      this.#due.push({ fault, skip: fault.skip ?? 0, left: fault.times ?? 1 });
+    for (const fault of faults) {
+      const always = fault.trouble.kind === 'broken_event' ? Number.POSITIVE_INFINITY : 1;
+      this.#due.push({ fault, skip: fault.skip ?? 0, left: fault.times ?? always });
+    }
   }
 
   clear(): void {
@@ -51,9 +64,28 @@ export class Faults {
   }
 
   strike(request: string): Trouble | undefined {
+    return this.#strike(
+      ({ where = [], trouble }) =>
+        trouble.kind !== 'broken_event' && where.every((text) => request.includes(text)),
+    );
+  }
+
+  get breakEvents(): boolean {
+    return this.#due.some(({ fault, left }) => left > 0 && fault.trouble.kind === 'broken_event');
+  }
+
+  /** The event that spoils a page of these; undefined = none of them does. */
+  spoils(ids: readonly string[]): { readonly at: number; readonly how: Breakage } | undefined {
+    const trouble = this.#strike(
+      (fault) => fault.trouble.kind === 'broken_event' && ids.includes(fault.trouble.id),
+    );
+    if (trouble?.kind !== 'broken_event') return undefined;
+    return { at: ids.indexOf(trouble.id), how: trouble.how };
+  }
+
+  #strike(matches: (fault: Fault) => boolean): Trouble | undefined {
     for (const one of this.#due) {
-      if (one.left <= 0 || !(one.fault.where ?? []).every((text) => request.includes(text)))
-        continue;
+      if (one.left <= 0 || !matches(one.fault)) continue;
       if (one.skip > 0) {
         one.skip--;
         continue;

@@ -274,7 +274,10 @@ export class Hubspot {
       return invalid('The offset is invalid or has expired for this query.');
     switch (route) {
       case 'GET /email/public/v1/events':
-        return this.events.list(params, now, paging);
+        return this.events.list(params, now, {
+          paging,
+          ...(this.faults.breakEvents ? { spoils: (ids) => this.faults.spoils(ids) } : {}),
+        });
       case 'GET /email/public/v1/campaigns/by-id':
         return pageOf(
           [...this.#campaigns]
