@@ -12,6 +12,7 @@ import { promisify } from 'node:util';
 import { gunzipSync } from 'node:zlib';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { type Checkpoint, readCheckpoint, type Window } from '../../functions/checkpoint.ts';
+import { readLedger } from '../../functions/ledger.ts';
 import {
   type BatchManifest,
   type Claim,
@@ -20,10 +21,12 @@ import {
   type RunManifest,
   readJson,
 } from '../../functions/manifest.ts';
+import { addWindows } from '../../functions/pull.ts';
 import { type Cloud, startCloud } from '../../local/cloud.ts';
 import type { Drivers } from '../../local/dataproc/drivers.ts';
 import type { Fault, Trouble } from '../../local/outside/hubspot/faults.ts';
 import { inRoot } from '../../scripts/place.ts';
+import { backfill, pull } from '../../scripts/pull.ts';
 import type { Status } from '../../scripts/status.ts';
 import { synth } from '../../scripts/synth.ts';
 import { openTarget, type Target } from '../../scripts/target.ts';
@@ -273,6 +276,7 @@ async function expectArrived(range: Range): Promise<void> {
 
 describe('troubles at HubSpot', { timeout: 60_000 }, () => {
   it('an empty account: everything is read, there is nothing, and that is no trouble', async () => {
+    const begun = [...batches];
     await tick(target, []);
     await rested();
     const status = JSON.parse(await tributary('status', '--json')) as Status;
@@ -281,12 +285,11 @@ describe('troubles at HubSpot', { timeout: 60_000 }, () => {
       expect(source.last_run).not.toBeNull();
       expect(source.lag_seconds).toBeLessThan(600);
     }
-    expect(status.domains).toMatchObject([{ waiting_runs: 0, batch: null }]);
     expect(status.dead_letters).toEqual({});
-    const done = (await held()).done;
-    expect(done.length).toBeGreaterThan(0);
-    expect(done.filter(({ records }) => records > 0)).toEqual([]);
-    expect(batches).toEqual([]);
+    const scheduled = (await held()).done.filter(({ window }) => !window.pass.startsWith('back'));
+    expect(scheduled.length).toBeGreaterThan(0);
+    expect(scheduled.filter(({ records }) => records > 0)).toEqual([]);
+    expect(batches).toEqual(begun);
   });
 
   it('a token that HubSpot no longer accepts: a new version of the secret is enough', async () => {
@@ -342,11 +345,114 @@ describe('troubles at HubSpot', { timeout: 60_000 }, () => {
 
   it('a page that is no JSON: it is asked for again', async () => {
     const range = await given('json', { from: '2024-05-01', events: 9_000 });
-    await fail({ kind: 'broken_json' }, 4);
+    await fail({ kind: 'broken_json' }, 1);
     await readRange(range);
-    expect(
-      logged('hubspot_retry').filter(({ code }) => code === 'hubspot_invalid_json'),
-    ).toHaveLength(4);
+    const again = logged('hubspot_retry').filter(({ code }) => code === 'hubspot_invalid_json');
+    expect(again).toHaveLength(1);
     await expectArrived(range);
   });
 });
+
+describe('a discrepancy between our counts and those of HubSpot', { timeout: 60_000 }, () => {
+  it('is pulled again, once, however often it is asked for', async () => {
+    const from = Date.now() - 45 * DAY_MS;
+    const range = await given('campaign', { from: iso(from), events: 30 });
+    await readRange(range);
+    await expectArrived(range);
+    // What appears late, long after its window was read: only the counters tell of it.
+    const late = { id: 'campaign-late', created: from + DAY_MS + 1, type: 'OPEN' };
+    await standIn('events', { events: [{ ...late, emailCampaignId: 7001 }] });
+    await warehouse(
+      `INSERT INTO email.dim_campaign (campaign_id, first_sent_at, last_sent_at) VALUES ('7001', TIMESTAMP '${iso(from)}', TIMESTAMP '${iso(Date.now())}')`,
+      `INSERT INTO email.reconciliation (campaign_id, event_type, ours, hubspot, difference) VALUES ('7001', 'open', 30, 31, -1)`,
+    );
+    await tick(target, ['reconcile-tick']);
+    await expect.poll(reconciled, { timeout: 20_000 }).not.toEqual([]);
+    await rested();
+    const windows = await reconciled();
+    expect(new Set(await landedIds(range))).toEqual(new Set([...range.ids, idOf(late)]));
+    // Told twice more: the same difference is not read for again.
+    await Promise.all([tick(target, ['reconcile-tick']), tick(target, ['reconcile-tick'])]);
+    await expect.poll(unacknowledged, { timeout: 20_000 }).toEqual([]);
+    await rested();
+    expect(await reconciled()).toEqual(windows);
+    expect((await landedIds(range)).filter((id) => id === idOf(late))).toHaveLength(1);
+  });
+});
+
+describe('messages that come twice, early or late', { timeout: 60_000 }, () => {
+  it('read every event once, make one claim and one batch, and load it once', async () => {
+    const { world, config } = target;
+    const range = await given('twice', { from: '2024-06-01', events: 30 });
+    const windows = backfill(NAME, iso(range.from), iso(range.to), Date.now());
+    await addWindows(world, config, { domain: 'email', source: 'email_events' }, windows);
+    await Promise.all([1, 2, 3].map(() => pull(target, NAME)));
+    await rested();
+    await expectArrived(range);
+    expect(logged('pull_busy').length).toBeGreaterThan(0);
+
+    const runs = await world.objects.list(config.buckets.control, 'waiting/email/');
+    const [first = ''] = runs.map(({ name }) => name.replace('waiting/', 'runs/'));
+    // Told of a batch before it is there.
+    await notify('batch-transformed', place.batch('email', 1));
+    // Told twice of a run, of one that is still landing, and asked twice to begin.
+    const now = Buffer.from(JSON.stringify({ domain: 'email', now: true }));
+    await Promise.all([
+      notify('run-landed', `${first}.json`),
+      notify('run-landed', `${first}.json`),
+      notify('run-landed', 'runs/email/email_events/not-yet.json'),
+      world.queue.publish('submit-tick', { data: now }),
+      world.queue.publish('submit-tick', { data: now }),
+    ]);
+    await expect.poll(() => batches.length, { timeout: 20_000 }).toBe(1);
+    mayEnd.resolve();
+    await expect.poll(loaded, { timeout: 20_000 }).toBe(1);
+
+    // All of it once more, after everything is done.
+    await Promise.all([
+      notify('run-landed', `${first}.json`),
+      notify('batch-transformed', place.batch('email', 1)),
+      notify('batch-loaded', place.load('email', 1)),
+      world.queue.publish('submit-tick', { data: now }),
+    ]);
+    await expect.poll(unacknowledged, { timeout: 40_000, interval: 100 }).toEqual([]);
+    const { ledger } = await readLedger(world, config.buckets.control, 'email');
+    expect(batches).toEqual([place.claim('email', 1, 1)]);
+    expect(ledger).toMatchObject({ sequence: 1, loaded: 1, in_flight: null });
+    expect(await warehouse('SELECT batch, state, runs FROM ops.batches')).toEqual([
+      { batch: 'email-1-1', state: 'loaded', runs: runs.length },
+    ]);
+    expect(
+      await warehouse(
+        'SELECT state, COUNT(*) AS n, COUNT(DISTINCT CONCAT(source, run)) AS runs FROM ops.runs GROUP BY state',
+      ),
+    ).toEqual([{ state: 'loaded', n: runs.length, runs: runs.length }]);
+  });
+});
+
+const iso = (ms: number): string => new Date(ms).toISOString();
+
+/** A Storage notification, as the control bucket sends it. */
+const notify = (topic: string, objectId: string): Promise<void> =>
+  target.world.queue.publish(topic, {
+    data: Buffer.from('{}'),
+    attributes: { eventType: 'OBJECT_FINALIZE', objectId },
+  });
+
+async function loaded(): Promise<number> {
+  const { ledger } = await readLedger(target.world, target.config.buckets.control, 'email');
+  return ledger.in_flight === null ? ledger.loaded : 0;
+}
+
+/** Windows that the reconciliation has asked for and that have been read. */
+async function reconciled(): Promise<readonly Window[]> {
+  const { done } = await held();
+  return done.map(({ window }) => window).filter(({ only }) => only?.['campaign'] === '7001');
+}
+
+/** Runs statements one after the other; returns the rows of the last. */
+async function warehouse(...statements: readonly string[]): Promise<readonly unknown[]> {
+  let rows: readonly unknown[] = [];
+  for (const sql of statements) rows = await target.world.warehouse.rows(sql);
+  return rows;
+}
