@@ -1,6 +1,7 @@
 /** How the pipeline stands: sources, waiting runs, batches, loads, refused records, dead letters. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Command } from 'commander';
+import type { Checkpoint } from '../functions/checkpoint.ts';
 import { readPipeline } from './pipeline_state.ts';
 import { duration, table } from './progress.ts';
 import { openTarget, type Target, type TargetOptions, withTarget } from './target.ts';
@@ -10,11 +11,16 @@ export interface Status {
     readonly source: string;
     /** Everything the source had until then is planned; null = never pulled. */
     readonly planned_to: string | null;
+    /** Everything the source had until then is in bronze; null = never read whole. */
+    readonly read_to: string | null;
+    /** Age of `read_to`: planning goes on while a trouble keeps anything from being read. */
     readonly lag_seconds: number | null;
     readonly open_windows: number;
     readonly pulling: boolean;
     readonly last_run: string | null;
+    /** What stopped the last pull: its code, what happened and what to do; null = nothing did. */
     readonly trouble: string | null;
+    readonly trouble_at: string | null;
   }[];
   readonly domains: readonly {
     readonly domain: string;
@@ -46,12 +52,12 @@ export async function readStatus(target: Target): Promise<Status> {
   ]);
   return {
     sources: state.sources.map(({ name, checkpoint, leased }) => {
-      const edges = Object.values(checkpoint.edges).sort();
-      const edge = edges.at(-1) ?? null;
+      const read = readTo(checkpoint);
       return {
         source: name,
-        planned_to: edge,
-        lag_seconds: edge === null ? null : Math.round((now - Date.parse(edge)) / 1000),
+        planned_to: Object.values(checkpoint.edges).sort().at(-1) ?? null,
+        read_to: read,
+        lag_seconds: read === null ? null : Math.round((now - Date.parse(read)) / 1000),
         open_windows: checkpoint.open.length,
         pulling: leased,
         last_run: checkpoint.done[0]?.at ?? null,
@@ -59,6 +65,7 @@ export async function readStatus(target: Target): Promise<Status> {
           checkpoint.trouble === null
             ? null
             : `${checkpoint.trouble.code}: ${checkpoint.trouble.message}`,
+        trouble_at: checkpoint.trouble?.at ?? null,
       };
     }),
     domains: state.domains.map(({ name, ledger, waiting, failed }) => {
@@ -83,6 +90,30 @@ export async function readStatus(target: Target): Promise<Status> {
   };
 }
 
+/**
+ * Up to when a source is read: a pass that reads for the first time is as far as the begin of its
+ * oldest open window. Passes that read again, and ranges somebody asked for, say nothing about it.
+ */
+export function readTo({ edges, open }: Checkpoint): string | null {
+  const reached = Object.entries(edges)
+    .filter(([pass]) => !pass.startsWith('again-'))
+    .map(([pass, edge]) =>
+      open
+        .filter((window) => window.pass === pass)
+        .reduce((oldest, { from }) => (from < oldest ? from : oldest), edge),
+    );
+  // A first listing begins with time itself: until it is done nothing is known to be whole.
+  if (reached.some((instant) => Date.parse(instant) <= 0)) return null;
+  return reached.sort().at(-1) ?? null;
+}
+
+/** Seconds, as people speak of how far something is behind. */
+function age(seconds: number): string {
+  const hours = seconds / 3600;
+  if (hours < 2) return duration(seconds * 1000);
+  return hours < 48 ? `${Math.round(hours)} h` : `${Math.round(hours / 24)} d`;
+}
+
 /** The status as people read it. */
 export function shownStatus(status: Status): string {
   const counted = (counts: Readonly<Record<string, number>>) =>
@@ -90,23 +121,39 @@ export function shownStatus(status: Status): string {
   const sections: readonly (readonly [string, readonly Readonly<Record<string, unknown>>[]])[] = [
     [
       'sources',
-      status.sources.map(({ source, lag_seconds, open_windows, pulling, last_run, trouble }) => ({
-        source,
-        lag: lag_seconds === null ? 'never pulled' : duration(lag_seconds * 1000),
-        open_windows,
-        pulling: pulling ? 'yes' : '',
-        last_run,
-        trouble,
-      })),
+      status.sources.map(
+        ({ source, planned_to, lag_seconds, open_windows, pulling, last_run, trouble }) => ({
+          source,
+          lag:
+            lag_seconds !== null
+              ? age(lag_seconds)
+              : planned_to === null
+                ? 'never pulled'
+                : 'never read whole',
+          open_windows,
+          pulling: pulling ? 'yes' : '',
+          last_run,
+          trouble: trouble === null ? '' : 'see below',
+        }),
+      ),
     ],
     ['domains', status.domains.map(({ batch, ...rest }) => ({ ...rest, batch_in_flight: batch }))],
     ['rejected in 30 days', status.rejected],
     ['messages not acknowledged', counted(status.messages)],
     ['dead letters', counted(status.dead_letters)],
   ];
-  return sections
-    .map(([title, rows]) => `${title}\n${rows.length === 0 ? '(none)' : table(rows)}`)
-    .join('\n\n');
+  const troubles = status.sources.flatMap(({ source, trouble, trouble_at, open_windows }) =>
+    trouble === null
+      ? []
+      : [
+          `${source} at ${trouble_at}: ${trouble}`,
+          `  ${open_windows} windows stay open until they are read; every tick of its schedule asks again`,
+        ],
+  );
+  return [
+    ...sections.map(([title, rows]) => `${title}\n${rows.length === 0 ? '(none)' : table(rows)}`),
+    ...(troubles.length === 0 ? [] : [`troubles\n${troubles.join('\n')}`]),
+  ].join('\n\n');
 }
 
 export function declare(command: Command): void {

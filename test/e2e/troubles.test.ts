@@ -263,6 +263,11 @@ async function expectStopped(range: Range, code: string, says: RegExp): Promise<
   expect(shown?.open_windows).toBeGreaterThan(0);
   expect(shown?.trouble?.split(':')[0]).toBe(code);
   expect(shown?.trouble).toMatch(says);
+  expect(Date.now() - Date.parse(shown?.trouble_at ?? '')).toBeLessThan(30_000);
+  // As people read it: the whole message, and that nothing has to be asked for again.
+  const page = await tributary('status');
+  expect(page).toContain(`${NAME} at ${shown?.trouble_at}: ${shown?.trouble}`);
+  expect(page).toContain(`${shown?.open_windows} windows stay open until they are read`);
   expect(logged('pull_stopped').at(-1)).toMatchObject({ code, source: NAME });
   expect(logged('pull_stopped').at(-1)?.['reason']).toMatch(says);
   expect(logged('handler_failed')).toEqual([]);
@@ -276,20 +281,23 @@ async function expectArrived(range: Range): Promise<void> {
 
 describe('troubles at HubSpot', { timeout: 60_000 }, () => {
   it('an empty account: everything is read, there is nothing, and that is no trouble', async () => {
-    const begun = [...batches];
+    const { world, config } = target;
+    const waiting = () => world.objects.list(config.buckets.control, place.waitingUnder('email'));
+    const before = (await waiting()).length;
     await tick(target, []);
     await rested();
     const status = JSON.parse(await tributary('status', '--json')) as Status;
     for (const source of status.sources) {
       expect(source).toMatchObject({ open_windows: 0, pulling: false, trouble: null });
       expect(source.last_run).not.toBeNull();
+      expect(source.read_to).toBe(source.planned_to);
       expect(source.lag_seconds).toBeLessThan(600);
     }
     expect(status.dead_letters).toEqual({});
     const scheduled = (await held()).done.filter(({ window }) => !window.pass.startsWith('back'));
     expect(scheduled.length).toBeGreaterThan(0);
     expect(scheduled.filter(({ records }) => records > 0)).toEqual([]);
-    expect(batches).toEqual(begun);
+    expect(await waiting()).toHaveLength(before);
   });
 
   it('a token that HubSpot no longer accepts: a new version of the secret is enough', async () => {

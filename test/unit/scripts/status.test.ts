@@ -1,0 +1,71 @@
+import { describe, expect, it } from 'vitest';
+import { type Checkpoint, emptyCheckpoint, type Window } from '../../../functions/checkpoint.ts';
+import { readTo, type Status, shownStatus } from '../../../scripts/status.ts';
+
+const at = (clock: string): string => `2026-11-21T${clock}:00.000Z`;
+const hot = (from: string, to: string): Window => ({ pass: 'hot', from: at(from), to: at(to) });
+const checkpoint = (change: Partial<Checkpoint>): Checkpoint => ({
+  ...emptyCheckpoint('email', 'email_events'),
+  ...change,
+});
+
+describe('up to when a source is read', () => {
+  it('is nowhere before the first pull', () => {
+    expect(readTo(checkpoint({}))).toBeNull();
+  });
+
+  it('is what is planned once all of it is read', () => {
+    expect(readTo(checkpoint({ edges: { hot: at('12:00') } }))).toBe(at('12:00'));
+  });
+
+  it('stays where it was while planning goes on and nothing is read', () => {
+    const open = [hot('11:50', '12:00'), hot('10:00', '11:50')];
+    expect(readTo(checkpoint({ edges: { hot: at('12:00') }, open }))).toBe(at('10:00'));
+  });
+
+  it('is not set back by what is read once more, for a pass or for a person', () => {
+    const again = { ...hot('01:00', '02:00'), pass: 'again-72h' };
+    const asked = { ...hot('03:00', '04:00'), pass: 'backfill-1' };
+    const edges = { hot: at('12:00'), 'again-72h': at('02:00') };
+    expect(readTo(checkpoint({ edges, open: [again, asked] }))).toBe(at('12:00'));
+  });
+
+  it('knows nothing while the first full listing is not done, whatever was changed since', () => {
+    const full = { pass: 'full', from: new Date(0).toISOString(), to: at('11:00') };
+    const edges = { full: at('11:00'), changed: at('12:00') };
+    expect(readTo(checkpoint({ edges, open: [full] }))).toBeNull();
+    const daily = { ...full, from: at('01:00') };
+    expect(readTo(checkpoint({ edges, open: [daily] }))).toBe(at('12:00'));
+  });
+});
+
+it('a trouble is shown whole, with when it happened and what comes next', () => {
+  const status: Status = {
+    sources: [
+      {
+        source: 'email.email_events',
+        planned_to: at('12:00'),
+        read_to: at('10:00'),
+        lag_seconds: 7_500,
+        open_windows: 2,
+        pulling: false,
+        last_run: at('10:05'),
+        trouble: 'hubspot_scope: give the private app the scope content',
+        trouble_at: at('12:05'),
+      },
+    ],
+    domains: [],
+    rejected: [],
+    messages: {},
+    dead_letters: {},
+  };
+  expect(shownStatus(status).split('\n\n').at(-1)).toBe(
+    [
+      'troubles',
+      `email.email_events at ${at('12:05')}: hubspot_scope: give the private app the scope content`,
+      '  2 windows stay open until they are read; every tick of its schedule asks again',
+    ].join('\n'),
+  );
+  expect(shownStatus(status)).toContain('  2 h  ');
+  expect(shownStatus({ ...status, sources: [] })).not.toContain('troubles');
+});
