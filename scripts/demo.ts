@@ -18,7 +18,7 @@ import { settle } from './settle.ts';
 import { openTarget, sourceNamed, type Target } from './target.ts';
 
 /** Events of the made-up account. */
-const scales = { small: 5_000, medium: 100_000, large: 1_000_000 } as const;
+export const scales = { small: 5_000, medium: 100_000, large: 1_000_000 } as const;
 
 /** The account's history; schedules alone would read the last 30 days of it. */
 const HISTORY_DAYS = 120;
