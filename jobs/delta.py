@@ -14,7 +14,8 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import StructType
 
 # Removed files and the change feed stay this long: a batch may be repeated seven days later.
-RETENTION = "interval 30 days"
+RETENTION_DAYS = 30
+RETENTION = f"interval {RETENTION_DAYS} days"
 
 SETTINGS = {
     "spark.databricks.delta.properties.defaults.enableChangeDataFeed": "true",

@@ -31,12 +31,12 @@ except ModuleNotFoundError:
     # Started as a file of a checkout; on Dataproc the zip is on the path.
     sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
-from jobs import conform, merge
+from jobs import conform, housekeeping, merge
 from jobs.contract import ContractBroken, Source, read_domain, rendered
 from jobs.delta import SETTINGS, Lake, Snapshot, java
 from jobs.gold import AT_ONCE, Star, quality
 from jobs.objects import Objects, Refused
-from jobs.partitions import read_state, recompute, state_path, write_state
+from jobs.partitions import State, read_state, recompute, state_path, write_state
 from jobs.refuse import write_rejected
 
 SESSION = {
@@ -164,7 +164,7 @@ class Batch:
         sources, rejected = self.to_silver(files)
         # Before the changes are read: what a late attempt merges from here on is the next batch's.
         with self.timed("files"):
-            self.silver = self.lake.snapshots(s.path for s in self.domain.sources.values())
+            self.silver = self.uncrowded()
         with self.timed("changes"):
             images = self.images()
             state = read_state(
@@ -202,6 +202,9 @@ class Batch:
             self.still_ours()
             new_state = {name: dict(written.state) for name, written in done.items()}
             write_state(self.lake, self.domain.name, new_state)
+        if self.claim["sequence"] % housekeeping.VACUUM_EVERY == 0:
+            with self.timed("vacuum"):
+                self.vacuum(new_state)
         self.seconds["total"] = round(time.monotonic() - began, 3)
         result = {
             "format": 1,
@@ -366,6 +369,27 @@ class Batch:
             # Asked for one after another, so that the first failure is the batch's.
             for merging in [pool.submit(merge_one, name) for name in filled]:
                 merging.result()
+
+    def uncrowded(self) -> dict[str, Snapshot]:
+        """Silver as it stands, after days with too many files have been made one file."""
+        paths = [source.path for source in self.domain.sources.values()]
+        found = self.lake.snapshots(paths)
+        days_of = housekeeping.crowded(found)
+        for path, days in days_of.items():
+            self.still_ours()
+            housekeeping.compact(self.lake, path, days)
+        return self.lake.snapshots(paths) if days_of else found
+
+    def vacuum(self, state: State) -> None:
+        """A lake that cannot be tidied now is tidied later; the batch's rows do not wait for it."""
+        name = self.domain.name
+        tables = [*self.silver, state_path(name), merge.days_path(name)]
+        files = {f for parts in state.values() for part in parts.values() for f in part.files}
+        try:
+            gone = housekeeping.vacuum(self.lake, tables, f"gold/{name}", files)
+            log("INFO", "vacuumed", domain=name, gold_files=gone)
+        except Exception as fault:  # noqa: BLE001 - told, and tried again
+            log("WARNING", "not_vacuumed", domain=name, why=str(fault)[:500])
 
     def images(self) -> dict[str, DataFrame | None]:
         """Changed rows of every source since the last loaded batch."""
