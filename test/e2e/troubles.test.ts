@@ -25,6 +25,7 @@ import { addWindows } from '../../functions/pull.ts';
 import { type Cloud, startCloud } from '../../local/cloud.ts';
 import type { Drivers } from '../../local/dataproc/drivers.ts';
 import type { Fault, Trouble } from '../../local/outside/hubspot/faults.ts';
+import { LIMITS } from '../../local/outside/hubspot/limits.ts';
 import { inRoot } from '../../scripts/place.ts';
 import { backfill, pull } from '../../scripts/pull.ts';
 import type { Status } from '../../scripts/status.ts';
@@ -99,6 +100,7 @@ beforeAll(async () => {
 
 afterEach(async () => {
   await standIn('faults/clear', {});
+  await standIn('settings', { token: null, limits: LIMITS });
 });
 
 afterAll(async () => {
@@ -356,7 +358,7 @@ describe('troubles at HubSpot', { timeout: 60_000 }, () => {
     await expectStopped(range, 'hubspot_daily_quota', /goes on by itself.*midnight/);
     expect(await landedIds(range)).toEqual([]);
     // The next day, in an instance that does not remember this one.
-    await standIn('settings', { limits: { daily: 625_000 } });
+    await standIn('settings', { limits: LIMITS });
     await anotherInstance('pull-hubspot');
     await tickEvents();
     await expectArrived(range);
@@ -442,25 +444,29 @@ describe('messages that come twice, early or late', { timeout: 60_000 }, () => {
     const [first = ''] = runs.map(({ name }) => name.replace('waiting/', 'runs/'));
     // Told of a batch before it is there.
     await notify('batch-transformed', place.batch('email', 1));
-    // Told twice of a run, of one that is still landing, and asked twice to begin.
+    // Told of a run, of one that is still landing, and asked to begin: at once, and once more while
+    // the batch is running.
     const now = Buffer.from(JSON.stringify({ domain: 'email', now: true }));
-    await Promise.all([
-      notify('run-landed', `${first}.json`),
-      notify('run-landed', `${first}.json`),
-      notify('run-landed', 'runs/email/email_events/not-yet.json'),
-      world.queue.publish('submit-tick', { data: now }),
-      world.queue.publish('submit-tick', { data: now }),
-    ]);
+    const ask = () =>
+      Promise.all([
+        notify('run-landed', `${first}.json`),
+        notify('run-landed', 'runs/email/email_events/not-yet.json'),
+        world.queue.publish('submit-tick', { data: now }),
+        world.queue.publish('submit-tick', { data: now }),
+      ]);
+    await ask();
     await expect.poll(() => batches.length, { timeout: 20_000 }).toBe(1);
+    await ask();
+    const early = ['load--batch-transformed'];
+    await expect.poll(unacknowledged, { timeout: 20_000, interval: 100 }).toEqual(early);
     mayEnd.resolve();
     await expect.poll(loaded, { timeout: 20_000 }).toBe(1);
 
     // All of it once more, after everything is done.
     await Promise.all([
-      notify('run-landed', `${first}.json`),
+      ask(),
       notify('batch-transformed', place.batch('email', 1)),
       notify('batch-loaded', place.load('email', 1)),
-      world.queue.publish('submit-tick', { data: now }),
     ]);
     await expect.poll(unacknowledged, { timeout: 40_000, interval: 100 }).toEqual([]);
     const { ledger } = await readLedger(world, config.buckets.control, 'email');

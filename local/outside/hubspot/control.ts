@@ -48,7 +48,7 @@ export function control(hubspot: Hubspot, method: string, target: string, body: 
       if (given['jitterMs'] !== undefined) hubspot.jitterMs = Number(given['jitterMs']);
       if (given['offsetTtlMs'] !== undefined)
         hubspot.events.offsetTtlMs = Number(given['offsetTtlMs']);
-      if (given['token'] !== undefined) hubspot.token = String(given['token']);
+      if (given['token'] !== undefined) hubspot.token = given['token'] as string | null;
       if (given['limits'] !== undefined)
         hubspot.limits.change(given['limits'] as Partial<LimitSettings>);
       return done;

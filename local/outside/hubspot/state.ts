@@ -89,8 +89,8 @@ export class Hubspot {
   readonly contacts: Contacts;
   latencyMs: number;
   jitterMs: number;
-  /** The only token that is accepted; undefined = any. */
-  token: string | undefined;
+  /** The only token that is accepted; null = any. */
+  token: string | null = null;
   readonly #clock: () => number;
   readonly #source: EventSource;
   readonly #campaigns: readonly Raw[];
