@@ -133,6 +133,8 @@ export interface BatchFailure {
    * cannot cure it: what they brought is already there.
    */
   readonly merged: boolean;
+  /** Whether a service stayed away: neither the records nor the code are to blame. */
+  readonly outside: boolean;
   readonly failed_at: string;
 }
 

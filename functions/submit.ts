@@ -287,6 +287,7 @@ function blameOf(
   state: BatchState,
   said: BatchFailure | null,
 ): 'claim' | 'code' | 'environment' {
+  if (said?.outside) return 'environment';
   if (said !== null) return said.merged ? 'code' : 'claim';
   if ('ran' in state && !state.ran) return 'environment';
   const deaths = flight.failures.filter((failure) => failure.blame === 'environment').length;

@@ -28,6 +28,10 @@ class Refused(Exception):
     """An answer that will not change by asking again."""
 
 
+class Unavailable(Refused):
+    """A service that stayed away however often it was asked: nobody's records are at fault."""
+
+
 class Objects:
     """Objects and secrets. With an endpoint given, requests carry no token."""
 
@@ -84,11 +88,13 @@ class Objects:
                 with urllib.request.urlopen(request, timeout=TIMEOUT_S) as answer:
                     return answer.status, answer.read()
             except urllib.error.HTTPError as answer:
-                if answer.code not in RETRIED or attempt == TRIES - 1:
+                if answer.code not in RETRIED:
                     return answer.code, answer.read()
+                if attempt == TRIES - 1:
+                    raise Unavailable(f"{method} {url.split('?')[0]}: {answer.code}") from answer
             except (urllib.error.URLError, OSError) as fault:
                 if attempt == TRIES - 1:
-                    raise Refused(f"{method} {url.split('?')[0]}: {fault}") from fault
+                    raise Unavailable(f"{method} {url.split('?')[0]}: {fault}") from fault
             time.sleep(random.uniform(0, min(16.0, 0.2 * 2**attempt)))
         raise AssertionError("unreachable")
 

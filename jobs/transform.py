@@ -35,7 +35,7 @@ from jobs import conform, housekeeping, merge
 from jobs.contract import ContractBroken, Source, read_domain, rendered
 from jobs.delta import SETTINGS, Lake, Snapshot, java
 from jobs.gold import AT_ONCE, Star, quality
-from jobs.objects import Objects, Refused
+from jobs.objects import Objects, Refused, Unavailable
 from jobs.partitions import State, read_state, recompute, state_path, write_state
 from jobs.refuse import write_rejected
 
@@ -477,8 +477,23 @@ def _failure(
         "code": type(fault).__name__,
         "message": re.sub(r"\S+@\S+", "***", text)[:1500] + f" ({places})",
         "merged": merged,
+        "outside": _outside(fault),
         "failed_at": iso(datetime.now(timezone.utc)),
     }
+
+
+# What Java names when a connection fails, and Google's connector when a service does.
+OUTSIDE = re.compile(
+    r"\b(?:java\.net\.\w+Exception|javax\.net\.ssl\.\w+|java\.nio\.channels\.\w*Channel\w*Exception"
+    r"|GoogleJsonResponseException: (?:429|5\d\d)|StatusRuntimeException: UNAVAILABLE)\b"
+)
+
+
+def _outside(fault: Exception) -> bool:
+    """Whether the world failed, rather than the records or the code."""
+    # Both kinds of Java's exceptions: as py4j tells them, and as PySpark has taken them apart.
+    said = f"{fault} {getattr(fault, '_stackTrace', '')}"
+    return isinstance(fault, Unavailable) or OUTSIDE.search(said) is not None
 
 
 if __name__ == "__main__":

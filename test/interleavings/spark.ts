@@ -183,6 +183,8 @@ export class Spark {
   mended = false;
   /** Scenarios: called when a driver is about to start; false = it never does. */
   starts: (id: string) => boolean = () => true;
+  /** Told of every batch that is new. */
+  submitted: (id: string, args: readonly string[]) => void = () => undefined;
   readonly lake = new Lake();
   readonly batches = new Map<string, Batch>();
   readonly #simulation: Simulation;
@@ -213,6 +215,7 @@ export class Spark {
   client(process: Process): Batches {
     const create = (id: string, args: readonly string[]): 'created' | 'exists' => {
       if (this.batches.has(id)) return 'exists';
+      this.submitted(id, args);
       this.batches.set(id, { state: { state: 'pending' }, args });
       this.#simulation.after(this.#simulation.random.between(20_000, 90_000), () =>
         this.#start(id),
@@ -297,6 +300,7 @@ export class Spark {
           code: (error as Error).name,
           message: (error as Error).message,
           merged: progress.merged,
+          outside: false,
           failed_at: new Date(this.#simulation.now).toISOString(),
         };
         const name = place.failure(claim.domain, claim.sequence, claim.attempt);

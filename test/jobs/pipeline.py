@@ -280,6 +280,8 @@ def _handler(root: Path) -> Callable[..., BaseHTTPRequestHandler]:
                 data = base64.b64encode(KEY).decode()
                 return self._answer(200, json.dumps({"payload": {"data": data}}).encode())
             parts = url.path.split("/")
+            if (root / "down").exists() and parts[6].startswith((root / "down").read_text()):
+                return self._answer(503, b"{}")
             file = root / parts[4] / urllib.parse.unquote(parts[6])
             if not file.is_file():
                 return self._answer(404, b"{}")

@@ -55,6 +55,34 @@ def test_a_missing_run_manifest_fails_with_its_name(pipeline: Pipeline) -> None:
     assert pipeline.run() == 1
     assert "runs/email/email_events/gone.json" in pipeline.failure()["message"]
     assert pipeline.failure()["code"] == "Refused"
+    assert not pipeline.failure()["outside"]
+
+
+def test_a_service_that_stays_away_is_not_the_records_fault(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("time.sleep", lambda _: None)
+    (pipeline.root / "down").write_text("runs%2F")
+    pipeline.claim(["runs/email/email_events/any.json"])
+    assert pipeline.run() == 1
+    (pipeline.root / "down").unlink()
+    failure = pipeline.failure()
+    assert (failure["code"], failure["outside"]) == ("Unavailable", True)
+    assert failure["message"].startswith("GET ")
+
+
+@pytest.mark.parametrize(
+    ("said", "outside"),
+    [
+        ("Caused by: java.net.SocketTimeoutException: Read timed out", True),
+        ("GoogleJsonResponseException: 503 Service Unavailable", True),
+        ("GoogleJsonResponseException: 404 Not Found", False),
+        ("Caused by: java.util.zip.ZipException: incorrect header check", False),
+        ("Caused by: java.io.EOFException: Unexpected end of input stream", False),
+    ],
+)
+def test_what_java_says_tells_whose_fault_it_is(said: str, outside: bool) -> None:
+    assert transform._outside(Exception(said)) == outside
 
 
 def test_an_object_is_created_once(pipeline: Pipeline) -> None:
