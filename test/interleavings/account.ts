@@ -23,8 +23,25 @@ export interface Happened {
 
 export const DAY_MS = 24 * 3600_000;
 
+export const json = (status: number, body: unknown): HttpAnswer => ({
+  status,
+  headers: {
+    'content-type': 'application/json',
+    'x-hubspot-ratelimit-max': '190',
+    'x-hubspot-ratelimit-remaining': '150',
+    'x-hubspot-ratelimit-interval-milliseconds': '10000',
+    'x-hubspot-ratelimit-daily': '1000000',
+    'x-hubspot-ratelimit-daily-remaining': '900000',
+  },
+  body: Buffer.from(typeof body === 'string' ? body : JSON.stringify(body)),
+});
+
 export class Account {
   readonly log: Happened[] = [];
+  /** Scenarios: another answer than the account's; null = the account's. */
+  answers: (url: URL, process: Process) => HttpAnswer | null = () => null;
+  /** Milliseconds that an answer takes beyond the network's own. */
+  slowness: (url: URL) => number = () => 0;
   readonly #simulation: Simulation;
   readonly #page: number;
   readonly #asked: { readonly refusing: () => boolean };
@@ -103,8 +120,9 @@ export class Account {
           'hubspot',
           'get',
           url.replace(/^https?:\/\/[^/]+/, ''),
-          () => this.#answer(new URL(url)),
+          () => this.answers(new URL(url), process) ?? this.#answer(new URL(url)),
         );
+        const slow = this.slowness(new URL(url));
         let settled = false;
         simulation.after(timeoutMs, () => {
           if (settled || !process.alive) return;
@@ -112,7 +130,8 @@ export class Account {
           reject(new Error('timed out'));
         });
         asked.then(
-          (answer) => {
+          async (answer) => {
+            if (slow > 0) await simulation.sleep(process, slow);
             if (!settled) resolve(answer);
             settled = true;
           },
@@ -126,19 +145,9 @@ export class Account {
 
   #answer(url: URL): HttpAnswer {
     const { random, now } = this.#simulation;
-    const json = (status: number, body: unknown): HttpAnswer => ({
-      status,
-      headers: {
-        'content-type': 'application/json',
-        'x-hubspot-ratelimit-max': '190',
-        'x-hubspot-ratelimit-remaining': '150',
-        'x-hubspot-ratelimit-interval-milliseconds': '10000',
-        'x-hubspot-ratelimit-daily': '1000000',
-        'x-hubspot-ratelimit-daily-remaining': '900000',
-      },
-      body: Buffer.from(typeof body === 'string' ? body : JSON.stringify(body)),
-    });
     if (this.#asked.refusing() && random.chance(0.2)) {
+      // A scope that is missing for a while: what was read until then is a piece.
+      if (random.chance(0.1)) return json(403, { category: 'MISSING_SCOPES' });
       return random.chance(0.5)
         ? json(429, { status: 'error', policyName: 'TEN_SECONDLY_ROLLING', message: 'slow down' })
         : json(502, { status: 'error', message: 'bad gateway' });

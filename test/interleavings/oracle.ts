@@ -57,6 +57,8 @@ export class Oracle implements Watcher {
   readonly #batches = new Map<number, BatchManifest>();
   readonly #standing = new Map<string, BatchManifest>();
   readonly #failed = new Set<string>();
+  /** The batch of each claim. */
+  readonly #batchOf = new Map<string, string>();
   readonly #claimed = new Map<number, Map<string, Set<string>>>();
   readonly #read = new Map<string, Spans>();
   readonly #begins = new Map<string, number>();
@@ -70,6 +72,7 @@ export class Oracle implements Watcher {
   watch(parts: Parts): void {
     this.#parts = parts;
     parts.tables.committed = (changed) => this.#committed(changed);
+    parts.spark.submitted = (id, args) => this.#submitted(id, args);
   }
 
   get #around(): Parts {
@@ -82,6 +85,14 @@ export class Oracle implements Watcher {
   }
 
   // --- during the run
+
+  /** However often it is submitted, a claim is one batch: two would be paid for, and race. */
+  #submitted(id: string, args: readonly string[]): void {
+    const claim = args[args.indexOf('--claim') + 1] ?? '';
+    const first = this.#batchOf.get(claim);
+    if (first !== undefined) this.#breaks(`${claim} was given to ${first} and to ${id}`);
+    this.#batchOf.set(claim, id);
+  }
 
   written(object: StoredObject, bytes: Buffer, replaced: StoredObject | null): void {
     const { names, simulation } = this.#around;

@@ -47,6 +47,8 @@ export interface Weather {
   readonly jobs: JobWeather;
   /** The account answers some requests with 429 and 502. */
   readonly hubspot: boolean;
+  /** Longest time that the account takes for an answer, milliseconds. */
+  readonly slow: number;
   /** Minutes after the start at which all of it stops. */
   readonly minutes: number;
 }
@@ -57,6 +59,7 @@ export const fair: Weather = {
   spark: calmSpark,
   jobs: calmJobs,
   hubspot: false,
+  slow: 0,
   minutes: 0,
 };
 
@@ -126,6 +129,8 @@ export async function run(plan: Plan): Promise<Pipeline> {
         break;
       }
     }
+    await turn();
+    if (simulation.broken !== null) throw simulation.broken;
     if (faults.length > 0)
       throw fail(`not done after ${plan.patience} minutes: ${faults.join('; ')}`);
   } catch (error) {
@@ -133,7 +138,6 @@ export async function run(plan: Plan): Promise<Pipeline> {
     throw fail(error.message);
   } finally {
     Error.stackTraceLimit = stackTraceLimit;
-    await turn();
     process.off('unhandledRejection', floating);
   }
   return pipeline;
@@ -163,6 +167,9 @@ function build(plan: Plan): Pipeline {
     page: plan.page,
     refusing: () => weather.hubspot && stormy(),
   });
+  if (weather.slow > 0) {
+    account.slowness = () => (stormy() ? simulation.random.between(0, weather.slow) : 0);
+  }
   const spark = new Spark(simulation, {
     objectsOf: (process) => buckets.objects(process),
     buckets: names,

@@ -5,8 +5,8 @@ import type { Ledger } from '../../functions/ledger.ts';
 import { DAY_MS } from './account.ts';
 import { calm } from './delivery.ts';
 import { recompute, replayBronze, replayFailed } from './operator.ts';
-import { fair, MINUTE_MS, type Pipeline, type Plan, run, START, type Weather } from './pipeline.ts';
-import type { Fate, Fates } from './simulation.ts';
+import { MINUTE_MS, type Pipeline, START } from './pipeline.ts';
+import { fate, scenario } from './scenario.ts';
 
 vi.mock('../../schemas/rendered/catalog.ts', () => import('./contracts.ts'));
 vi.mock('../../functions/readers/hubspot_objects.ts', () => ({ hubspotObjects: {} }));
@@ -14,36 +14,6 @@ vi.mock('../../functions/readers/hubspot_objects.ts', () => ({ hubspotObjects: {
 afterEach(() => {
   vi.restoreAllMocks();
 });
-
-/** Events of twenty minutes, nothing late: two or three batches in about forty minutes. */
-function scenario(
-  options: Partial<Plan> & { readonly storm?: Partial<Weather> },
-): Promise<Pipeline> {
-  const { storm = {}, ...plan } = options;
-  return run({
-    seed: 8,
-    trace: true,
-    events: 40,
-    lateness: 0,
-    page: 5,
-    listed: 4,
-    settled: 46,
-    patience: 300,
-    weather: () => ({ ...fair, minutes: 60, ...storm }),
-    ...plan,
-  });
-}
-
-/** This fate for the first calls that match, however often. */
-function fate(kind: Fate, matches: string, times = 1): Fates {
-  const pattern = new RegExp(matches);
-  let left = times;
-  return ({ service, verb, what }, process) => {
-    if (left === 0 || !pattern.test(`${process.name} ${service}.${verb} ${what}`)) return 'plain';
-    left -= 1;
-    return kind;
-  };
-}
 
 const minutesOf = (pipeline: Pipeline, name: string): number =>
   ((pipeline.buckets.stat('control', name)?.updated ?? Number.NaN) - START) / MINUTE_MS;

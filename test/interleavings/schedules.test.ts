@@ -83,6 +83,8 @@ function weatherOf({ random }: Simulation, longest: number): Weather {
   return {
     minutes: random.between(15, longest),
     hubspot: random.chance(0.3),
+    // Near the time limit of a request, a slice ends before its windows do.
+    slow: random.chance(0.15) ? 35_000 : 0,
     fates: (): Fate => {
       let draw = random.next();
       for (const [fate, share] of rates) {
