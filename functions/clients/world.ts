@@ -12,6 +12,12 @@ import { pubsubQueue } from './queue.ts';
 import { managedSecrets } from './secrets.ts';
 import { bigqueryWarehouse } from './warehouse.ts';
 
+/**
+ * What a stage asks the warehouse reads a few days of small tables. A question that would read more
+ * than this is a mistake, and refused before it costs anything.
+ */
+const MOST_BYTES_BILLED = String(100 * 2 ** 30);
+
 /** Nothing connects before it is used; the heavy SDKs are not even read before that. */
 export function deployedWorld(config: Config): World {
   const { project, region, location, endpoints, spark } = config;
@@ -22,6 +28,7 @@ export function deployedWorld(config: Config): World {
     warehouse: bigqueryWarehouse({
       projectId: project,
       location,
+      maximumBytesBilled: MOST_BYTES_BILLED,
       ...(endpoints.bigquery === undefined ? {} : { apiEndpoint: endpoints.bigquery }),
     }),
     batches:
