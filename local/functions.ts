@@ -3,7 +3,15 @@
  * Cloud Run does before a request reaches an instance: who may call, how many at once, how long.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { createWriteStream, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import {
+  createWriteStream,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import {
   Agent,
   createServer,
@@ -24,6 +32,8 @@ const LONGEST_RESTART_MS = 5_000;
 
 const PACKAGES = join(import.meta.dirname, '..', 'node_modules');
 // By path: the package does not export its own program.
+const LONG_LOG_BYTES = 10_000_000;
+
 const FRAMEWORK = join(PACKAGES, '@google-cloud/functions-framework/build/src/main.js');
 
 /** Where a function is called; open before the function itself is known. */
@@ -126,6 +136,7 @@ class Instance {
   async #launch(): Promise<void> {
     const { name, entryPoint, memoryMb, variables } = this.#declared;
     const port = await freePort();
+    putAsideIfLong(this.#around.logFile);
     const logs = createWriteStream(this.#around.logFile, { flags: 'a' });
     const child = spawn(
       process.execPath,
@@ -358,4 +369,9 @@ async function answers(port: number, withinMs: number): Promise<void> {
     if (Date.now() > until) throw new Error(`nothing listened within ${withinMs / 1000} s`);
     await new Promise((resolve) => setTimeout(resolve, 25));
   }
+}
+
+/** A log begins anew with a process once it is long; the one before it is kept. */
+function putAsideIfLong(file: string): void {
+  if (existsSync(file) && statSync(file).size > LONG_LOG_BYTES) renameSync(file, `${file}.1`);
 }

@@ -117,7 +117,7 @@ stand-in takes any).
 
 Examples:
   ./tributary local
-  ./tributary local --data /tmp/try --fresh --quiet-schedules
+  ./tributary local --data .try --fresh --quiet-schedules
   ./tributary local --hubspot-events events.ndjson --hubspot-objects objects/`,
     )
     .action(async (options: LocalOptions) => {
