@@ -16,7 +16,6 @@ import type { Simulation } from './simulation.ts';
 import {
   daysOf,
   type Event,
-  eventsIn,
   keyOf,
   newer,
   partitionOf,
@@ -45,9 +44,15 @@ interface Parts {
 
 type Spans = (readonly [number, number])[];
 
+/** Rows never change, and most of them are compared again with every batch. */
+const texts = new WeakMap<Row, string>();
 const without = (row: Row): string => {
+  const known = texts.get(row);
+  if (known !== undefined) return known;
   const { updated_at: _, ...rest } = row;
-  return JSON.stringify(Object.entries(rest).sort());
+  const text = JSON.stringify(Object.entries(rest).sort());
+  texts.set(row, text);
+  return text;
 };
 const asSet = (rows: readonly Row[]): readonly string[] => rows.map(without).sort();
 
@@ -391,12 +396,12 @@ export class Oracle implements Watcher {
   }
 
   async #eventsOf(manifest: RunManifest): Promise<readonly (Event & { readonly text: string })[]> {
-    const { buckets, names } = this.#around;
+    const { buckets, names, spark } = this.#around;
     const events: (Event & { readonly text: string })[] = [];
     for (const file of manifest.files) {
       const bytes = await buckets.bytes(names.bronze, file.name);
       if (bytes === null) throw new Broken(`${file.name} has left bronze`);
-      events.push(...eventsIn(bytes).events);
+      events.push(...spark.eventsOf(file, bytes).events);
     }
     return events;
   }

@@ -187,6 +187,7 @@ export class Spark {
   submitted: (id: string, args: readonly string[]) => void = () => undefined;
   readonly lake = new Lake();
   readonly batches = new Map<string, Batch>();
+  readonly #read = new Map<string, ReturnType<typeof eventsIn>>();
   readonly #simulation: Simulation;
   readonly #objectsOf: (process: Process) => Objects;
   readonly #buckets: { readonly control: string; readonly bronze: string; readonly lake: string };
@@ -201,6 +202,19 @@ export class Spark {
     this.#simulation = simulation;
     this.#objectsOf = options.objectsOf;
     this.#buckets = options.buckets;
+  }
+
+  /** Of one file of bronze, which never changes: read once, however many batches take it. */
+  eventsOf(
+    file: { readonly name: string; readonly generation: string },
+    bytes: Buffer,
+  ): ReturnType<typeof eventsIn> {
+    const key = `${file.name}#${file.generation}`;
+    const known = this.#read.get(key);
+    if (known !== undefined) return known;
+    const events = eventsIn(bytes);
+    this.#read.set(key, events);
+    return events;
   }
 
   /** Silver as a batch left it. */
@@ -463,7 +477,7 @@ export class Spark {
       if (found === null || found.object.generation !== file.generation) {
         throw new Error(`${file.name} is not what ${name} lists`);
       }
-      for (const event of eventsIn(found.bytes).events) {
+      for (const event of this.eventsOf(file, found.bytes).events) {
         if (event.poison && !this.mended) throw new Poisoned(`${name} cannot be transformed`);
         events.push(event);
       }
