@@ -39,6 +39,13 @@ export interface PageTrouble {
   ) => { readonly at: number; readonly how: Breakage } | undefined;
 }
 
+/** Where a query without an offset begins. */
+const BEFORE_ALL: Place = {
+  created: Number.MAX_SAFE_INTEGER,
+  late: false,
+  number: Number.MAX_SAFE_INTEGER,
+};
+
 const DEFAULT_LIMIT = 10;
 const MAX_LIMIT = 1_000;
 
@@ -100,7 +107,7 @@ export class EmailEvents {
       from = offset.place;
     }
     if (trouble.paging === 'empty_page') {
-      const place = from ?? { created: Number.MAX_SAFE_INTEGER, late: false, number: 0 };
+      const place = from ?? BEFORE_ALL;
       return text(page([], true, this.#offset(query, place, now)));
     }
     const texts: string[] = [];
