@@ -74,6 +74,9 @@ const TIMEOUT_MS = 30_000;
  * deadline: together with the time limit well within the minute that a function has left then. */
 const GRACE_MS = 20_000;
 
+/** Ends a message about what mends itself: whoever reads it need not do anything. */
+const GOES_ON = 'pulling goes on by itself with the next tick';
+
 /** Searches have a limit of their own, 5 a second and account: one is left to everybody else. */
 const SEARCHES_PER_SECOND = 4;
 const searches = new WeakMap<Budget, { last: number }>();
@@ -134,7 +137,7 @@ export async function ask(access: HubspotAccess, request: HubspotRequest): Promi
         kind: 'retry',
         failure: {
           code: 'hubspot_unavailable',
-          message: `no complete answer to ${named(request)}`,
+          message: `no complete answer to ${named(request)}; ${GOES_ON}`,
           cause,
         },
       };
@@ -207,7 +210,7 @@ export function judge(answer: HttpAnswer, request: HubspotRequest, now: number):
   if (status >= 200 && status < 300) {
     if (envelope !== null) return { kind: 'answer', answer: { status, headers, body, envelope } };
     const code = 'hubspot_invalid_json';
-    const message = `${named(request)} was answered with ${body.length} bytes that are no JSON object`;
+    const message = `${named(request)} was answered with ${body.length} bytes that are no JSON object; ${GOES_ON}`;
     return { kind: 'retry', failure: { code, message }, broken: answer };
   }
   const said = retryAfterMs(headers, now);
@@ -227,12 +230,12 @@ export function judge(answer: HttpAnswer, request: HubspotRequest, now: number):
     case 530:
       return refused(
         'hubspot_token',
-        `HubSpot does not accept the token (${status}${saying}). Put a valid private app token into the secret that TRIBUTARY_HUBSPOT_SECRET names, as a new version`,
+        `HubSpot does not accept the token (${status}${saying}). Put a valid private app token into the secret that TRIBUTARY_HUBSPOT_SECRET names, as a new version; the next tick takes it`,
       );
     case 403:
       return refused(
         'hubspot_scope',
-        `HubSpot's token lacks a scope for ${named(request)}${saying}. Give the private app the scope ${scopesOf(envelope, request)}; its token stays the same`,
+        `HubSpot's token lacks a scope for ${named(request)}${saying}. Give the private app the scope ${scopesOf(envelope, request)}; its token stays the same, and the next tick goes on`,
       );
     case 404:
       return refused(
@@ -242,7 +245,7 @@ export function judge(answer: HttpAnswer, request: HubspotRequest, now: number):
     case 423:
       // Locked: HubSpot asks for at least two seconds.
       return {
-        ...retry('hubspot_unavailable', `${named(request)} is locked (423)`),
+        ...retry('hubspot_unavailable', `${named(request)} is locked (423); ${GOES_ON}`),
         afterMs: Math.max(2_000, said ?? 0),
       } as Verdict;
     case 429:
@@ -257,7 +260,10 @@ export function judge(answer: HttpAnswer, request: HubspotRequest, now: number):
       } as Verdict;
     default:
       if (status >= 500 || status === 408)
-        return retry('hubspot_unavailable', `${named(request)} failed with ${status}${saying}`);
+        return retry(
+          'hubspot_unavailable',
+          `${named(request)} failed with ${status}${saying}; ${GOES_ON}`,
+        );
       return refused(
         'hubspot_request',
         `HubSpot refuses ${named(request)} with ${status}${saying}`,
@@ -281,7 +287,10 @@ function tooMany(
       pointless: true,
     };
   }
-  return retry('hubspot_rate_limit', `HubSpot's rate limit ${policy} is exceeded`);
+  return retry(
+    'hubspot_rate_limit',
+    `HubSpot's rate limit ${policy} is exceeded, by this pipeline or by others that use the account; ${GOES_ON}`,
+  );
 }
 
 function pause(
