@@ -5,7 +5,7 @@
  * It is always acknowledged: the next sweep comes anyway, and a step that failed says so in the log.
  */
 import { catalog } from '../schemas/rendered/catalog.ts';
-import { type Checkpoint, readCheckpoint } from './checkpoint.ts';
+import { type Checkpoint, readCheckpoint, type Window } from './checkpoint.ts';
 import type { Config } from './config.ts';
 import { classified } from './errors.ts';
 import { type Ledger, readLedger } from './ledger.ts';
@@ -141,14 +141,27 @@ async function lookAfterSource(world: World, config: Config, name: string): Prom
       data: Buffer.from(JSON.stringify({ source: name })),
     });
   }
-  const behind = now - planEdge(held, now);
-  if (behind > LATE_TICKS * tickMinutes(contract.arrives.schedule) * MINUTE_MS) {
+  const late = lateBy(held, now, LATE_TICKS * tickMinutes(contract.arrives.schedule) * MINUTE_MS);
+  if (late !== null) {
     world.log('ERROR', 'source_late', {
       source: name,
-      minutes: Math.round(behind / MINUTE_MS),
+      minutes: Math.round(late / MINUTE_MS),
       reason: held.trouble?.message ?? 'its schedule or its function is silent',
     });
   }
+}
+
+/**
+ * How long a source has been behind, ms; null = no longer than it may be, or it is catching up: a
+ * first run and what an outage has left are far behind, and need nobody while windows are finished.
+ */
+export function lateBy(held: Checkpoint, now: number, mayBe: number): number | null {
+  const behind = now - planEdge(held, now);
+  if (behind <= mayBe) return null;
+  const leased = held.lease !== null && Date.parse(held.lease.until) > now;
+  const finished = held.done[0];
+  const recently = finished !== undefined && now - Date.parse(finished.at) <= mayBe;
+  return held.trouble === null && (leased || recently) ? null : behind;
 }
 
 /**
@@ -162,8 +175,13 @@ function planEdge(held: Checkpoint, now: number): number {
   if (edges.length === 0) return now;
   // Passes over old windows have old edges by nature; the newest one tells that plans are made.
   const planned = Math.max(...edges);
-  const unread = waiting.map((window) => Date.parse(window.to));
-  return waiting.length === 0 ? planned : Math.min(planned, ...unread);
+  return Math.min(planned, ...waiting.map(dueFrom));
+}
+
+/** From when a window could be read: its end, and for a pass that reads again so much later. */
+function dueFrom({ pass, to }: Window): number {
+  const hours = /^again-(\d+)h$/.exec(pass)?.[1] ?? '0';
+  return Date.parse(to) + Number(hours) * 60 * MINUTE_MS;
 }
 
 /** Minutes between the firings of a schedule of the kinds that contracts use. */
