@@ -213,6 +213,14 @@ async function landPiece(
   const landing = openLanding(world, config, of);
   let remaining: Window | undefined;
   let unreadable = 0;
+  const finish = async (left: Window | null): Promise<RunManifest> => {
+    const manifest = await landing.finish({ window, remaining: left });
+    if (unreadable > 0) {
+      const source = `${of.domain}.${of.source}`;
+      world.log('WARNING', 'unreadable_landed', { source, run: of.run, pages: unreadable });
+    }
+    return manifest;
+  };
   try {
     for await (const page of reader.pages(window, context)) {
       await stillHere();
@@ -224,7 +232,7 @@ async function landPiece(
       const enough = landing.bytes() >= PIECE_BYTES || world.clock.now() >= context.deadline;
       if (page.remaining === null || enough) {
         // Awaited here: leaving the loop waits for the reader, and a rejection must not be alone meanwhile.
-        const manifest = await landing.finish({ window, remaining: page.remaining });
+        const manifest = await finish(page.remaining);
         return { manifest, failure: null };
       }
       remaining = page.remaining;
@@ -236,12 +244,7 @@ async function landPiece(
   } catch (failure) {
     // What was read before the source gave up is landed: it need not be asked for again.
     if (remaining === undefined) throw failure;
-    return { manifest: await landing.finish({ window, remaining }), failure };
-  } finally {
-    if (unreadable > 0) {
-      const source = `${of.domain}.${of.source}`;
-      world.log('WARNING', 'unreadable_landed', { source, run: of.run, pages: unreadable });
-    }
+    return { manifest: await finish(remaining), failure };
   }
 }
 

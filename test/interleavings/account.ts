@@ -19,6 +19,8 @@ export interface Happened {
   readonly obsoleted: number | null;
   /** A record that breaks the job, not just the record's own contract. */
   readonly poison: boolean;
+  /** No answer with it is JSON. */
+  readonly garbled?: boolean;
 }
 
 export const DAY_MS = 24 * 3600_000;
@@ -64,6 +66,7 @@ export class Account {
     /** Longest time between an event and its appearance. */
     readonly lateness: number;
     readonly poison: number;
+    readonly garbled: number;
   }): void {
     const { random } = this.#simulation;
     const begin = options.from - options.historyDays * DAY_MS;
@@ -89,6 +92,7 @@ export class Account {
         visible: Math.max(visible, send?.created ?? 0),
         obsoleted,
         poison: i >= options.events - options.poison,
+        ...(i < options.garbled ? { garbled: true } : {}),
       };
       this.log.push(event);
       if (event.type === 'SENT') sends.push(event);
@@ -98,7 +102,7 @@ export class Account {
 
   /** The event as the endpoint writes it at that instant. */
   text(event: Happened, now: number): string {
-    return JSON.stringify({
+    const text = JSON.stringify({
       id: event.id,
       created: event.created,
       type: event.type,
@@ -109,6 +113,7 @@ export class Account {
         : {}),
       ...(event.poison ? { poison: true } : {}),
     });
+    return event.garbled === true ? `${text.slice(0, -1)},"note":"\\x"}` : text;
   }
 
   fetch(process: Process): Fetch {

@@ -16,6 +16,7 @@ import type { Simulation } from './simulation.ts';
 import {
   daysOf,
   type Event,
+  type eventsIn,
   keyOf,
   newer,
   partitionOf,
@@ -353,8 +354,11 @@ export class Oracle implements Watcher {
     const begin = this.#begins.get('hot') ?? 0;
     const loaded = new Map<string, Event>();
     const kept = new Map<string, Set<string>>();
+    const refused: string[] = [];
     for (const [name, manifest] of this.#manifests) {
-      for (const event of await this.#eventsOf(manifest)) {
+      const { events: found, unreadable } = await this.#eventsOf(manifest);
+      refused.push(...unreadable);
+      for (const event of found) {
         const key = keyOf(event);
         kept.set(key, (kept.get(key) ?? new Set()).add(event.text));
         if (!taken.has(name)) continue;
@@ -373,6 +377,12 @@ export class Oracle implements Watcher {
     for (const event of account.log) {
       if (event.created < begin || event.visible > settled) continue;
       const key = keyOf(event);
+      if (event.garbled === true) {
+        const raw = refused.filter((text) => text.includes(account.text(event, 0).slice(0, 40)));
+        if (raw.length === 0) faults.push(`${key} was dropped: what holds it is not in bronze`);
+        if (loaded.has(key)) faults.push(`${key} was read although it cannot be`);
+        continue;
+      }
       const texts = kept.get(key);
       const possible = [account.text(event, 0), account.text(event, Number.MAX_SAFE_INTEGER)];
       if (texts === undefined) faults.push(`${key} never reached bronze`);
@@ -395,15 +405,18 @@ export class Oracle implements Watcher {
     return faults;
   }
 
-  async #eventsOf(manifest: RunManifest): Promise<readonly (Event & { readonly text: string })[]> {
+  async #eventsOf(manifest: RunManifest): Promise<ReturnType<typeof eventsIn>> {
     const { buckets, names, spark } = this.#around;
-    const events: (Event & { readonly text: string })[] = [];
+    const files: ReturnType<typeof eventsIn>[] = [];
     for (const file of manifest.files) {
       const bytes = await buckets.bytes(names.bronze, file.name);
       if (bytes === null) throw new Broken(`${file.name} has left bronze`);
-      events.push(...spark.eventsOf(file, bytes).events);
+      files.push(spark.eventsOf(file, bytes));
     }
-    return events;
+    return {
+      events: files.flatMap(({ events }) => events),
+      unreadable: files.flatMap(({ unreadable }) => unreadable),
+    };
   }
 }
 

@@ -69,6 +69,8 @@ export interface Plan {
   readonly events: number;
   /** Events that break the job. */
   readonly poison?: number;
+  /** Events that make every answer with them unreadable. */
+  readonly garbled?: number;
   /** Minutes by which the account may show or change an event late; above 5, hot passes miss it. */
   readonly lateness?: number;
   /** Events of an answer. */
@@ -220,6 +222,7 @@ function build(plan: Plan): Pipeline {
     to: START + 19 * MINUTE_MS,
     lateness: (plan.lateness ?? 28) * MINUTE_MS,
     poison: plan.poison ?? 0,
+    garbled: plan.garbled ?? 0,
   });
   const pipeline: Pipeline = {
     simulation,

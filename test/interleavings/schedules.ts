@@ -12,13 +12,14 @@ import type { Fate, Simulation } from './simulation.ts';
 const env = process.env;
 
 function planOf(seed: number, trace = false): Plan {
-  // Two of three runs end before anything is read a second time: shorter, so that there are more.
-  const short = seed % 3 !== 0;
+  // Three of four runs end before anything is read a second time: shorter, so that there are more.
+  const short = seed % 4 !== 0;
   return {
     seed,
     trace,
     events: 40 + (seed % 5) * 20,
     poison: seed % 11 === 0 ? 1 : 0,
+    garbled: seed % 7 === 0 ? 1 + (seed % 2) : 0,
     page: 3 + (seed % 13),
     listed: [2, 5, 1000][seed % 3] as number,
     lateness: short ? 0 : 28,
@@ -138,6 +139,7 @@ const rare = [
   'recompute_dropped',
   'run_set_aside',
   'runs_overdue',
+  'unreadable_landed',
   'sweep_step_failed',
 ] as const;
 

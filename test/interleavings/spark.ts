@@ -112,12 +112,18 @@ export const newer = (a: Event, b: Event): boolean =>
 /** Events of one bronze file, with what cannot be read as one. */
 export function eventsIn(gzipped: Buffer): {
   readonly events: readonly (Event & { readonly poison: boolean; readonly text: string })[];
+  readonly unreadable: readonly string[];
 } {
   const events: (Event & { poison: boolean; text: string })[] = [];
+  const unreadable: string[] = [];
   for (const line of gunzipSync(gzipped).toString().split('\n')) {
     if (line === '') continue;
     const { observed_at, payload } = JSON.parse(line) as { observed_at: string; payload: string };
-    const page = JSON.parse(payload) as { readonly events: readonly Record<string, unknown>[] };
+    const page = pageIn(payload);
+    if (page === null) {
+      unreadable.push(payload);
+      continue;
+    }
     for (const record of page.events) {
       const text = JSON.stringify(record);
       events.push({
@@ -133,7 +139,15 @@ export function eventsIn(gzipped: Buffer): {
       });
     }
   }
-  return { events };
+  return { events, unreadable };
+}
+
+function pageIn(payload: string): { readonly events: readonly Record<string, unknown>[] } | null {
+  try {
+    return JSON.parse(payload) as { readonly events: readonly Record<string, unknown>[] };
+  } catch {
+    return null;
+  }
 }
 
 /** State of one partition of a table, as the job keeps it beside gold. */
