@@ -50,7 +50,7 @@ test('the manifest that was created first counts, though it holds less than ours
           : null;
     },
   });
-  expect(done.logged.get('attempt_adopted')).toBe(1);
+  expect(done.logged.get('attempt_adopted')).toBeGreaterThanOrEqual(1);
   const [first] = (await manifestsOf(done)).filter(({ remaining }) => remaining !== null);
   expect(first?.records).toBeGreaterThan(0);
 });
@@ -174,18 +174,19 @@ test('a window that fails does not end the others, though its new place cannot b
   );
   const bad = String(Date.parse(windows[0]?.from ?? ''));
   let failedAt = 0;
+  let now = (): number => 0;
   let after: Checkpoint | null = null;
   await scenario({
     storm: {
       fates: ({ service, verb, what }, process) => {
         const writes = service === 'storage' && verb === 'write' && what.startsWith('checkpoints/');
         if (!isPuller(process) || !writes || failedAt === 0) return 'plain';
-        return pipelineNow() - failedAt < 3_000 ? 'refused' : 'plain';
+        return now() - failedAt < 3_000 ? 'refused' : 'plain';
       },
     },
     prepare: (prepared) => {
       const { account, simulation, worldOf, config } = prepared;
-      pipelineNow = () => simulation.now;
+      now = () => simulation.now;
       void addWindows(
         worldOf(simulation.spawn('operator')),
         config,
@@ -213,4 +214,38 @@ test('a window that fails does not end the others, though its new place cannot b
   expect(left).toEqual([windows[0]]);
 });
 
-let pipelineNow = (): number => 0;
+test('what was asked for earlier does not win because it was landed later', async () => {
+  const created = START - 40 * MINUTE_MS;
+  const obsoleted = START + 20_000;
+  const iso = (ms: number): string => new Date(ms).toISOString();
+  const from = START - 120 * MINUTE_MS;
+  const again = rangeOf('email.email_events', iso(from), iso(START - 20 * MINUTE_MS), 'backfill-1');
+  let asked = 0;
+  const done = await scenario({
+    events: 10,
+    settled: 46,
+    // Before the window is read once more.
+    patience: 50,
+    prepare: (prepared) => {
+      const { account, simulation, deliveries, worldOf, config } = prepared;
+      const sent = { id: 'lone', created, type: 'SENT', visible: created, poison: false };
+      account.log.push({ ...sent, obsoleted });
+      account.log.sort((a, b) => b.created - a.created || (a.id < b.id ? 1 : -1));
+      deliveries.drops = (topic) => topic === 'pull-hubspot' && simulation.now < START + 7_000;
+      const operator = worldOf(simulation.spawn('operator'));
+      void addWindows(operator, config, { domain: 'email', source: 'email_events' }, again);
+      simulation.after(8_000, () => askForPull(prepared));
+      // The hot window's answer is older and comes later than the answer of the other one.
+      const isAgain = (url: URL): boolean =>
+        url.searchParams.get('startTimestamp') === String(from);
+      account.slowness = (url) => (isAgain(url) ? 0 : 25_000);
+      account.answers = (url) => {
+        asked += 1;
+        return isAgain(url) && simulation.now < obsoleted ? json(502, {}) : null;
+      };
+    },
+  });
+  expect(asked).toBeGreaterThan(3);
+  const rows = done.tables.rows.get('email.email_send') ?? [];
+  expect(rows.filter((row) => row['send_id'] === 'lone')).toEqual([]);
+});
