@@ -26,7 +26,7 @@ import type { World } from './world.ts';
 const CHUNK_BYTES = 1 << 20;
 
 /** Compressed bytes of a part: large enough for Spark, small enough to hold for ten windows at once. */
-const PART_BYTES = 4 << 20;
+const PART_BYTES = 2 << 20;
 
 /** A marker older than this is written anew, so that the weekly sweep cannot take it away meanwhile. */
 const MARKER_RENEWAL_MS = 24 * 3600_000;

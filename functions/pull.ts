@@ -41,8 +41,12 @@ const LEASE_MS = 60_000;
 /** With pages coming in, the lease is renewed this often. */
 const RENEWAL_MS = 20_000;
 
-/** Compressed bytes after which a window's piece is landed: what a crash can lose of the work. */
-const PIECE_BYTES = 16 << 20;
+/**
+ * Compressed bytes after which a window's piece is landed. A piece ends where everything above has
+ * been read: what other readers have read below is read again, so pieces are few; a crash loses at
+ * most a slice's work of any window.
+ */
+const PIECE_BYTES = 128 << 20;
 
 const readers: { readonly [K in Arrival['kind']]: Reader<Extract<Arrival, { kind: K }>> } = {
   hubspot_email_events: hubspotEmailEvents,

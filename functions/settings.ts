@@ -24,6 +24,18 @@ export const variables = {
 
 export type Variable = keyof typeof variables;
 
+/**
+ * What every function's process gets beside its own: settings of the C library's allocator. Pages
+ * come and go as buffers of half a megabyte; by default freed ones are kept and the heap fragments,
+ * so that memory grows with the length of a pull. A block of this size (bytes) is a mapping of its
+ * own, returned when it is freed (mallopt(3)).
+ */
+export const allocator = {
+  MALLOC_ARENA_MAX: '2',
+  MALLOC_MMAP_THRESHOLD_: '131072',
+  MALLOC_TRIM_THRESHOLD_: '131072',
+} as const;
+
 /** What `TRIBUTARY_SPARK` carries; built by `infra/`, read by `clients/batches.ts`. */
 export interface SparkSettings {
   /** The project batches run in; absent = the function's own. */

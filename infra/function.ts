@@ -3,7 +3,7 @@ import { CloudRunV2ServiceIamMember } from '@cdktf/provider-google/lib/cloud-run
 import { Cloudfunctions2Function } from '@cdktf/provider-google/lib/cloudfunctions2-function/index.js';
 import { StorageBucketObject } from '@cdktf/provider-google/lib/storage-bucket-object/index.js';
 import { Construct } from 'constructs';
-import type { FunctionSettings, Variable } from '../functions/settings.ts';
+import { allocator, type FunctionSettings, type Variable } from '../functions/settings.ts';
 import type { Bucket } from './bucket.ts';
 import { Identity } from './identity.ts';
 import type { ImageBuild } from './image_build.ts';
@@ -71,9 +71,10 @@ export class DeployedFunction extends Construct {
         ingressSettings: 'ALLOW_INTERNAL_ONLY',
         allTrafficOnLatestRevision: true,
         serviceAccountEmail: this.identity.email,
-        environmentVariables: Object.fromEntries(
-          settings.variables.map((name) => [name, options.values[name]]),
-        ),
+        environmentVariables: {
+          ...Object.fromEntries(settings.variables.map((name) => [name, options.values[name]])),
+          ...allocator,
+        },
       },
       dependsOn: [...build.grants],
     });

@@ -8,7 +8,7 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
-import type { FunctionSettings } from '../../functions/settings.ts';
+import { allocator, type FunctionSettings } from '../../functions/settings.ts';
 import { startBigquery } from '../../local/bigquery/server.ts';
 import { startPubsub } from '../../local/pubsub/server.ts';
 import { startStorage } from '../../local/storage/server.ts';
@@ -69,7 +69,8 @@ export function variablesOf(
     TRIBUTARY_SPARK: JSON.stringify({ properties: {}, labels: {} }),
     TRIBUTARY_ENDPOINTS: JSON.stringify({ storage, pubsub, bigquery, secrets }),
   };
-  return Object.fromEntries(settings.variables.map((name) => [name, all[name] ?? '']));
+  const own = settings.variables.map((name) => [name, all[name] ?? ''] as const);
+  return { ...Object.fromEntries(own), ...allocator };
 }
 
 async function serve(root: string, more: readonly string[]): Promise<void> {

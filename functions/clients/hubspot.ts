@@ -81,11 +81,19 @@ const GOES_ON = 'pulling goes on by itself with the next tick';
 const SEARCHES_PER_SECOND = 4;
 const searches = new WeakMap<Budget, { last: number }>();
 
-/** Requests sent and not yet answered, by the budget they share. */
+/** Requests that wait for their turn or for their answer, by the budget they share. */
 const unanswered = new WeakMap<Budget, number>();
 export const requestsUnderWay = (budget: Budget): number => unanswered.get(budget) ?? 0;
 const counted = (budget: Budget, by: number): void =>
   void unanswered.set(budget, requestsUnderWay(budget) + by);
+const counting = async <T>(budget: Budget, step: Promise<T>): Promise<T> => {
+  counted(budget, 1);
+  try {
+    return await step;
+  } finally {
+    counted(budget, -1);
+  }
+};
 
 /** Tokens by the run's own accessor: read once, and again when HubSpot says that it is wrong. */
 const tokens = new WeakMap<() => Promise<string>, Promise<string>>();
@@ -107,7 +115,7 @@ export async function ask(access: HubspotAccess, request: HubspotRequest): Promi
   for (let attempt = 0; ; attempt += 1) {
     if (request.target.includes('/search')) await searchTurn(access);
     const began = world.clock.now();
-    await budget.take();
+    await counting(budget, budget.take());
     const askedAt = world.clock.now();
     const waitedMs = askedAt - began;
     if (askedAt > access.deadline + GRACE_MS) {
@@ -115,9 +123,8 @@ export async function ask(access: HubspotAccess, request: HubspotRequest): Promi
       throw new Transient({ code: 'slice_over', message });
     }
     let verdict: Verdict;
-    counted(budget, 1);
     try {
-      const answer = await world.fetch({
+      const asking = world.fetch({
         method: request.method,
         url: access.baseUrl + request.target,
         headers: {
@@ -129,6 +136,7 @@ export async function ask(access: HubspotAccess, request: HubspotRequest): Promi
         ...(request.body === undefined ? {} : { body: request.body }),
         timeoutMs: TIMEOUT_MS,
       });
+      const answer = await counting(budget, asking);
       const isSearchRefusal = answer.status === 429 && request.target.includes('/search');
       if (!isSearchRefusal) budget.learn(answer.status, answer.headers);
       verdict = judge(answer, request, world.clock.now());
@@ -141,8 +149,6 @@ export async function ask(access: HubspotAccess, request: HubspotRequest): Promi
           cause,
         },
       };
-    } finally {
-      counted(budget, -1);
     }
     if (verdict.kind === 'answer') return { ...verdict.answer, askedAt, waitedMs };
     if (verdict.kind === 'refused') {

@@ -12,7 +12,11 @@ const UNKNOWN_INTERVAL_MS = 10_000;
 
 /** Our clock and HubSpot's gateway see a request at different moments. */
 const SLACK_MS = 100;
+const MORE_SLACK_MS = 50;
 const MOST_SLACK_MS = 1_000;
+
+/** After a refusal everybody pauses for this long, and twice as long after the next. */
+const FIRST_PAUSE_MS = 100;
 
 /** Others use the token when nothing is left and our own requests are fewer than this share. */
 const FULL_SHARE = 0.9;
@@ -38,6 +42,7 @@ export function hubspotBudget(
   let max = UNKNOWN_MAX;
   let intervalMs = UNKNOWN_INTERVAL_MS;
   let slackMs = SLACK_MS;
+  let slackSince = 0;
   let notBefore = 0;
   let refusals = 0;
   let spent: { readonly until: number; readonly message: string } | null = null;
@@ -105,6 +110,11 @@ export function hubspotBudget(
       }
       if (status !== 429) {
         refusals = 0;
+        // What made it necessary, such as a slow network, passes as well.
+        if (slackMs > SLACK_MS && now - slackSince >= intervalMs) {
+          slackMs = Math.max(SLACK_MS, slackMs - MORE_SLACK_MS / 2);
+          slackSince = now;
+        }
         return;
       }
       const said = retryAfterMs(headers, now);
@@ -113,8 +123,9 @@ export function hubspotBudget(
       if (now < notBefore) return;
       // Everybody pauses, not only the request that was refused: a storm ends by silence.
       refusals += 1;
-      slackMs = Math.min(MOST_SLACK_MS, slackMs + 50);
-      const most = Math.min(intervalMs, 250 * 2 ** Math.min(refusals, 10));
+      slackMs = Math.min(MOST_SLACK_MS, slackMs + MORE_SLACK_MS);
+      slackSince = now;
+      const most = Math.min(intervalMs, FIRST_PAUSE_MS * 2 ** Math.min(refusals, 10));
       notBefore = now + most * (0.5 + random.next() / 2);
     },
   };

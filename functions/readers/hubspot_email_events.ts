@@ -21,21 +21,21 @@ const LONGEST_WINDOW_MS = 4 * DAY_MS;
 const READERS = 10;
 
 /** How far below the last reader another one begins, in pages as far as their density is known. */
-const JUMP_PAGES = 32;
+const JUMP_PAGES = 64;
 
 /** A stretch is shared only if it is likely to hold this many pages more: where two readers meet,
  * half a page is read twice. */
-const WORTH_SHARING = 6;
+const WORTH_SHARING = 8;
 
 /** With so many requests under way, over all windows, another reader would only cost pages: a limit
  * of 19 a second needs ten when an answer takes half a second. */
-const ENOUGH_UNDER_WAY = 16;
+const ENOUGH_UNDER_WAY = 13;
 
 /** Pages read ahead of what is complete from the window's end down: what a crash can repeat. */
 const AHEAD_PAGES = 256;
 
 /** Fetched pages that wait to be landed; more would only take memory. */
-const WAITING_PAGES = 4;
+const WAITING_PAGES = 2;
 
 type Context = ReadContext<HubspotEmailEventsArrival>;
 

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 // for compiled code must hold several batches', or everything is interpreted from then on; the second
 // compiler comes in later than by default, for a short batch never gets back what it costs; two cores
 // have none to spare for a collector of its own. Of Spark's: a batch makes several hundred classes, and
-// by default a hundred are kept.
+// by default a hundred are kept; asking for a file on a disk takes less than a job that asks.
 import settings from './settings.json' with { type: 'json' };
 
 export interface SparkPlace {

@@ -1,7 +1,7 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { expect, test } from 'vitest';
-import { functions, type SparkSettings } from '../../functions/settings.ts';
+import { allocator, functions, type SparkSettings } from '../../functions/settings.ts';
 import { builtArtifacts, NotBuilt } from '../../infra/artifacts.ts';
 import { defineTable } from '../../schemas/contract.ts';
 import { catalog } from '../../schemas/rendered/catalog.ts';
@@ -35,7 +35,7 @@ test.each(functions)(
       ingress_settings: 'ALLOW_INTERNAL_ONLY',
     });
     expect(Object.keys(service['environment_variables'] as Resource).sort()).toEqual(
-      [...settings.variables].sort(),
+      [...settings.variables, ...Object.keys(allocator)].sort(),
     );
     expect(service).not.toHaveProperty('secret_environment_variables');
     const build = deployed['build_config'] as Resource;
