@@ -78,8 +78,17 @@ async function installPython(): Promise<void> {
   await run('python3', ['-m', 'venv', venv], again);
   const pip = ['-m', 'pip', 'install', '--quiet', '--require-hashes', '-r'];
   await run(sparkTools.python, [...pip, inRoot('requirements/uv.txt')], again);
-  const uv = ['pip', 'install', '--quiet', '--python', sparkTools.python, '--require-hashes', '-r'];
-  await run(join(venv, 'bin/uv'), [...uv, inRoot('requirements/python.txt')], again);
+  const packages = inRoot('requirements/python.txt');
+  const uv = ['pip', 'install', '--quiet', '--python', sparkTools.python, '--require-hashes'];
+  try {
+    // The machine's own certificates: networks that look into TLS have theirs there.
+    await run(join(venv, 'bin/uv'), [...uv, '--system-certs', '-r', packages], again);
+  } catch (error) {
+    if (!(error instanceof Failure)) throw error;
+    // Slower, but it knows what pip is set to on this machine: another index, another proxy.
+    say('  once more with pip (uv could not install them)');
+    await run(sparkTools.python, [...pip, packages], again);
+  }
 }
 
 /** Spark resolves the jars itself, once; from then on they are plain files that were checked. */
