@@ -25,7 +25,7 @@ const JUMP_PAGES = 64;
 
 /** A stretch is shared only if it is likely to hold this many pages more: where two readers meet,
  * half a page is read twice. */
-const WORTH_SHARING = 8;
+const WORTH_SHARING = 6;
 
 /** With so many requests under way, over all windows, another reader would only cost pages: a limit
  * of 19 a second needs ten when an answer takes half a second. */

@@ -88,7 +88,7 @@ it('holds what is true of the account, campaign by campaign and day by day', asy
   ]);
   expect(
     await rows(
-      `SELECT COUNT(*) AS sent, COUNTIF(bounce_type = 'HARD') AS hard FROM email.email_send
+      `SELECT COUNT(*) AS sent, COUNTIF(bounce_type = 'hard') AS hard FROM email.email_send
        WHERE campaign_id = '${facts.bounce_wave.campaign_id}' AND recipient_domain = '${facts.bounce_wave.recipient_domain}'`,
     ),
   ).toEqual([{ sent: facts.bounce_wave.sent, hard: facts.bounce_wave.hard_bounced }]);

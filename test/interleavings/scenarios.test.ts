@@ -179,7 +179,7 @@ test('an attempt given up for dead ends late, after the next attempt has begun',
     storm: {
       fates: fate('frozen', 'spark delta.merge silver'),
       spark: { neverRuns: 0, zombies: 1, saysWhy: false },
-      minutes: 14,
+      minutes: 30,
     },
   });
   const attempts = [...pipeline.spark.batches.keys()].filter((id) => id.startsWith('email-1-'));
