@@ -8,6 +8,7 @@ from datetime import date, datetime, timedelta
 from pyspark.sql import functions as F
 
 from jobs.delta import RETENTION_DAYS, Lake, Snapshot, days_in, java
+from jobs.partitions import State
 
 # Every batch adds a few files to the days it meets; from here on they are made one.
 CROWDED_FILES = 40
@@ -33,12 +34,20 @@ def compact(lake: Lake, path: str, days: Collection[date | None]) -> None:
     lake.spark.sql(f"OPTIMIZE delta.`{lake.uri(path)}`{where}")
 
 
-def vacuum(lake: Lake, tables: Iterable[str], gold: str, named: Collection[str]) -> int:
+def vacuum(lake: Lake, tables: Iterable[str], gold: str, states: Iterable[State]) -> int:
     """Removes what nothing has named for longer than any step may be delayed.
 
-    tables: paths of Delta tables. gold: folder of the domain's tables. named: paths of the files
-    that the state names. Returns how many files of gold went.
+    tables: paths of Delta tables. gold: folder of the domain's tables. states: all that may still
+    be read: the last loaded batch's too, from which the next attempt begins should this one die.
+    Returns how many files of gold went.
     """
+    named = {
+        file
+        for state in states
+        for parts in state.values()
+        for part in parts.values()
+        for file in part.files
+    }
     for path in tables:
         if lake.version(path) is not None:
             lake.spark.sql(f"VACUUM delta.`{lake.uri(path)}`")

@@ -204,7 +204,7 @@ class Batch:
             write_state(self.lake, self.domain.name, new_state)
         if self.claim["sequence"] % housekeeping.VACUUM_EVERY == 0:
             with self.timed("vacuum"):
-                self.vacuum(new_state)
+                self.vacuum(state, new_state)
         self.seconds["total"] = round(time.monotonic() - began, 3)
         result = {
             "format": 1,
@@ -380,13 +380,12 @@ class Batch:
             housekeeping.compact(self.lake, path, days)
         return self.lake.snapshots(paths) if days_of else found
 
-    def vacuum(self, state: State) -> None:
+    def vacuum(self, *states: State) -> None:
         """A lake that cannot be tidied now is tidied later; the batch's rows do not wait for it."""
         name = self.domain.name
         tables = [*self.silver, state_path(name), merge.days_path(name)]
-        files = {f for parts in state.values() for part in parts.values() for f in part.files}
         try:
-            gone = housekeeping.vacuum(self.lake, tables, f"gold/{name}", files)
+            gone = housekeeping.vacuum(self.lake, tables, f"gold/{name}", states)
             log("INFO", "vacuumed", domain=name, gold_files=gone)
         except Exception as fault:  # noqa: BLE001 - told, and tried again
             log("WARNING", "not_vacuumed", domain=name, why=str(fault)[:500])
