@@ -1,6 +1,6 @@
 /** Reads the environment: once, in this file only, with every fault reported together. */
 import { Permanent } from './errors.ts';
-import { type SparkSettings, type Variable, variables } from './settings.ts';
+import { type CollectSettings, type SparkSettings, type Variable, variables } from './settings.ts';
 
 /** Services whose endpoint a deployment may name (private access, or the local cloud). */
 export interface Endpoints {
@@ -21,14 +21,19 @@ export interface Config {
     readonly control: string;
     readonly lake: string;
     readonly rejected: string;
+    readonly inbox: string;
   };
-  readonly pullTopic: string;
   readonly hubspot: {
     readonly url: string;
     readonly secret: string;
     /** Share of the daily quota this pipeline may use. */
     readonly dailyShare: number;
   };
+  /** The REST API a pull function serves. */
+  readonly api: { readonly url: string; readonly secret: string };
+  /** The database a pull function serves: its secret holds the connection URL. */
+  readonly database: { readonly secret: string };
+  readonly collect: CollectSettings | null;
   readonly spark: SparkSettings | null;
   readonly endpoints: Endpoints;
 }
@@ -37,6 +42,8 @@ const text = (value: string): string => {
   if (value.trim() === '') throw new Error('is empty');
   return value;
 };
+
+const baseUrl = (value: string): string => text(value).replace(/\/+$/, '');
 
 const share = (value: string): number => {
   const number = Number(value);
@@ -62,10 +69,14 @@ const parsers: Readonly<Record<Variable, (value: string) => unknown>> = {
   TRIBUTARY_BUCKET_CONTROL: text,
   TRIBUTARY_BUCKET_LAKE: text,
   TRIBUTARY_BUCKET_REJECTED: text,
-  TRIBUTARY_TOPIC_PULL: text,
-  TRIBUTARY_HUBSPOT_URL: (value) => text(value).replace(/\/+$/, ''),
+  TRIBUTARY_BUCKET_INBOX: text,
+  TRIBUTARY_HUBSPOT_URL: baseUrl,
   TRIBUTARY_HUBSPOT_SECRET: text,
   TRIBUTARY_HUBSPOT_DAILY_SHARE: share,
+  TRIBUTARY_API_URL: baseUrl,
+  TRIBUTARY_API_SECRET: text,
+  TRIBUTARY_DATABASE_SECRET: text,
+  TRIBUTARY_COLLECT: json,
   TRIBUTARY_SPARK: json,
   TRIBUTARY_ENDPOINTS: json,
 };
@@ -119,13 +130,16 @@ export function readConfig(
       control: at('TRIBUTARY_BUCKET_CONTROL'),
       lake: at('TRIBUTARY_BUCKET_LAKE'),
       rejected: at('TRIBUTARY_BUCKET_REJECTED'),
+      inbox: at('TRIBUTARY_BUCKET_INBOX'),
     },
-    pullTopic: at('TRIBUTARY_TOPIC_PULL'),
     hubspot: {
       url: at('TRIBUTARY_HUBSPOT_URL'),
       secret: at('TRIBUTARY_HUBSPOT_SECRET'),
       dailyShare: (values.get('TRIBUTARY_HUBSPOT_DAILY_SHARE') as number | undefined) ?? 1,
     },
+    api: { url: at('TRIBUTARY_API_URL'), secret: at('TRIBUTARY_API_SECRET') },
+    database: { secret: at('TRIBUTARY_DATABASE_SECRET') },
+    collect: (values.get('TRIBUTARY_COLLECT') as CollectSettings | undefined) ?? null,
     spark: (values.get('TRIBUTARY_SPARK') as SparkSettings | undefined) ?? null,
     endpoints: (values.get('TRIBUTARY_ENDPOINTS') as Endpoints | undefined) ?? {},
   });

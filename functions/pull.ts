@@ -7,7 +7,7 @@
  * own, so that no invocation is long and a crash loses nothing but the piece it was reading.
  */
 import { createHash } from 'node:crypto';
-import type { Arrival, SourceContract } from '../schemas/contract.ts';
+import type { Arrival, PulledArrival, SourceContract } from '../schemas/contract.ts';
 import { catalog } from '../schemas/rendered/catalog.ts';
 import {
   type Checkpoint,
@@ -27,6 +27,7 @@ import type { Handler } from './message.ts';
 import { hubspotEmailEvents } from './readers/hubspot_email_events.ts';
 import { hubspotObjects } from './readers/hubspot_objects.ts';
 import type { Budget, ReadContext, Reader } from './readers/reader.ts';
+import { tickSource } from './ticks.ts';
 import type { World } from './world.ts';
 
 /** A slice is shorter than the function's timeout by the time one last page may take. */
@@ -48,9 +49,17 @@ const RENEWAL_MS = 20_000;
  */
 const PIECE_BYTES = 128 << 20;
 
-const readers: { readonly [K in Arrival['kind']]: Reader<Extract<Arrival, { kind: K }>> } = {
+const readers: {
+  readonly [K in PulledArrival['kind']]?: Reader<Extract<Arrival, { kind: K }>>;
+} = {
   hubspot_email_events: hubspotEmailEvents,
   hubspot_objects: hubspotObjects,
+};
+
+const readerOf = ({ kind }: Arrival): Reader<Arrival> => {
+  const reader = (readers as Readonly<Record<string, Reader<Arrival>>>)[kind];
+  if (reader !== undefined) return reader;
+  throw new Permanent({ code: 'not_pulled', message: `what arrives as ${kind} is not pulled` });
 };
 
 /** One budget per process: every run that uses the credential draws from it. */
@@ -77,7 +86,7 @@ interface Pulled {
 
 async function pullSource(world: World, config: Config, of: Pulled): Promise<void> {
   const { domain, source, contract } = of;
-  const reader = readers[contract.arrives.kind] as Reader<Arrival>;
+  const reader = readerOf(contract.arrives);
   const holder = world.random.id();
   const deadline = world.clock.now() + SLICE_MS;
   const checkpoint = await stepCheckpoint(world, config.buckets.control, domain, source, (held) => {
@@ -99,7 +108,9 @@ async function pullSource(world: World, config: Config, of: Pulled): Promise<voi
   const failure = failures.map(classified).sort(worstFirst)[0] ?? null;
   const left = await release(world, config, of, holder, failure);
   if (failure === null) {
-    if (left.open.length > 0) await askAgain(world, config, of);
+    if (left.open.length > 0) {
+      await tickSource(world, `${domain}.${source}`, { continues: true });
+    }
     return;
   }
   const severity = failure instanceof Permanent ? 'ERROR' : 'WARNING';
@@ -303,11 +314,6 @@ function release(
   }));
 }
 
-const askAgain = (world: World, config: Config, of: Pulled): Promise<void> =>
-  world.queue.publish(config.pullTopic, {
-    data: Buffer.from(JSON.stringify({ source: `${of.domain}.${of.source}`, continues: true })),
-  });
-
 /** Adds windows a person or the reconciliation asks for; they are read with the others. */
 export async function addWindows(
   world: World,
@@ -326,7 +332,7 @@ export function rangeOf(name: string, from: string, to: string, pass: string): r
   if (contract === undefined) {
     throw new Permanent({ code: 'unknown_source', message: `no source is called "${name}"` });
   }
-  const reader = readers[contract.arrives.kind] as Reader<Arrival>;
+  const reader = readerOf(contract.arrives);
   return reader.range(from, to, pass, contract.arrives);
 }
 

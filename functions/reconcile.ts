@@ -10,6 +10,7 @@ import type { Config } from './config.ts';
 import { readJson } from './manifest.ts';
 import type { Handler } from './message.ts';
 import { addWindows, rangeOf } from './pull.ts';
+import { tickSource } from './ticks.ts';
 import type { World } from './world.ts';
 
 const DAY_MS = 24 * 3600_000;
@@ -56,9 +57,7 @@ export const handle: Handler = async (_message, world, config) => {
     ).map((window) => ({ ...window, only: { campaign } })),
   );
   await addWindows(world, config, EVENTS, windows);
-  await world.queue.publish(config.pullTopic, {
-    data: Buffer.from(JSON.stringify({ source: `${EVENTS.domain}.${EVENTS.source}` })),
-  });
+  await tickSource(world, `${EVENTS.domain}.${EVENTS.source}`);
   const asked = chosen.map(({ campaign, difference }) => [campaign, { difference, day: today }]);
   const next: Memory = { ...memory, ...Object.fromEntries(asked) };
   // Refused: another delivery of the same message has remembered the same.

@@ -1,7 +1,10 @@
 /**
  * The functions that are deployed, as pure data: the one file of this folder that `infra/` reads.
- * What a function may touch follows from `needs`; `infra/` grants exactly that.
+ * What a function may touch follows from `needs`; `infra/` grants exactly that. Sources that share a
+ * credential share a function, so that nobody holds two.
  */
+import type { Arrival, PulledArrival, SourceContract } from '../schemas/contract.ts';
+import { catalog } from '../schemas/rendered/catalog.ts';
 
 /** Environment variables, by what they carry; `config.ts` parses exactly these. */
 export const variables = {
@@ -13,10 +16,14 @@ export const variables = {
   TRIBUTARY_BUCKET_CONTROL: 'Bucket of manifests, ledgers and checkpoints',
   TRIBUTARY_BUCKET_LAKE: 'Bucket of silver and gold',
   TRIBUTARY_BUCKET_REJECTED: 'Bucket of refused records, restricted',
-  TRIBUTARY_TOPIC_PULL: 'Topic on which this pull function asks for its own continuation',
+  TRIBUTARY_BUCKET_INBOX: 'Bucket that files are uploaded into',
   TRIBUTARY_HUBSPOT_URL: 'Base URL of the HubSpot API',
   TRIBUTARY_HUBSPOT_SECRET: 'Secret that holds the HubSpot private app token',
   TRIBUTARY_HUBSPOT_DAILY_SHARE: 'Share of the daily quota this pipeline may use, 0 to 1',
+  TRIBUTARY_API_URL: 'Base URL of the REST API this function pulls from',
+  TRIBUTARY_API_SECRET: 'Secret that holds its token',
+  TRIBUTARY_DATABASE_SECRET: 'Secret that holds the connection URL of the PostgreSQL database',
+  TRIBUTARY_COLLECT: 'Who may send events over HTTP: a JSON object (see CollectSettings)',
   TRIBUTARY_SPARK: 'Spark batches: a JSON object (see SparkSettings)',
   TRIBUTARY_ENDPOINTS:
     'Other endpoints than the public ones, by service: a JSON object; absent on a plain project',
@@ -59,6 +66,16 @@ export interface SparkSettings {
   readonly labels: Readonly<Record<string, string>>;
 }
 
+/** What `TRIBUTARY_COLLECT` carries. */
+export interface CollectSettings {
+  /** Origins that browsers may send from, such as `https://shop.example.com`; `*` = any. */
+  readonly origins: readonly string[];
+  /** Requests a minute from one address; more are refused with 429. */
+  readonly requestsPerMinute: number;
+  /** Secret with a key that senders must name; absent = none is needed. */
+  readonly keySecret?: string;
+}
+
 /** What a function may do; each becomes the narrowest grant there is for it. */
 export type Need =
   | 'control' // read and write manifests, ledgers, checkpoints
@@ -68,16 +85,17 @@ export type Need =
   | 'batches' // create and get Spark batches, as the Spark identity
   | 'warehouse' // load and change tables
   | 'ask' // read tables
-  | 'hubspot' // the HubSpot token
-  | 'pull'; // publish to the pull topic
+  | 'messages' // take messages from the subscriptions that are drained
+  | 'publish' // publish to the topics that are collected for
+  | 'inbox'; // read uploaded files
 
 /** Where messages come from: every one is an own push subscription with dead letters. */
 export interface Inbox {
   readonly topic: string;
   /** A Scheduler job that publishes `{}` to the topic; pull topics take theirs from the contracts. */
   readonly schedule?: string;
-  /** Finalised objects of the control bucket under this prefix are published to the topic. */
-  readonly notifies?: string;
+  /** Finalised objects of a bucket under this prefix are published to the topic. */
+  readonly notifies?: { readonly bucket: 'control' | 'inbox'; readonly prefix: string };
 }
 
 export interface FunctionSettings {
@@ -87,6 +105,12 @@ export interface FunctionSettings {
   readonly about: string;
   readonly inboxes: readonly Inbox[];
   readonly needs: readonly Need[];
+  /** The secret it reads of the world outside, by name. */
+  readonly secret?: string;
+  /** Functions it asks for a slice of work, itself perhaps; their topics are called as they are. */
+  readonly asks?: readonly string[];
+  /** Called over HTTP by whoever the environment lets; else only by its push subscriptions. */
+  readonly open?: true;
   readonly variables: readonly Variable[];
   readonly memory: string;
   readonly cpu: string;
@@ -104,36 +128,114 @@ const everywhere = [
   'TRIBUTARY_ENDPOINTS',
 ] as const satisfies readonly Variable[];
 
+/** Slices of at most eight minutes, and one last page: the longest an event may keep a function. */
+const SLICE_SECONDS = 540;
+
+const pullFunction = (of: {
+  readonly name: string;
+  readonly about: string;
+  readonly secret: string;
+  readonly variables: readonly Variable[];
+}): FunctionSettings => ({
+  ...of,
+  entry: 'pull',
+  inboxes: [{ topic: of.name }],
+  needs: ['control', 'land'],
+  asks: [of.name],
+  variables: [...everywhere, 'TRIBUTARY_BUCKET_BRONZE', ...of.variables],
+  memory: '1Gi',
+  cpu: '1',
+  timeoutSeconds: SLICE_SECONDS,
+  // One rate budget per credential: a second instance would not know what the first has spent.
+  maxInstances: 1,
+  // Every source may have its slice at once; a source's lease keeps it to one.
+  concurrency: 8,
+});
+
+/** The pull functions that these sources need: one per credential. */
+export function pullFunctions(
+  sources: Readonly<Record<string, SourceContract>>,
+): readonly FunctionSettings[] {
+  const found = new Map<string, FunctionSettings>();
+  for (const { arrives } of Object.values(sources)) {
+    const name = functionOf(arrives);
+    if (found.has(name)) continue;
+    if (arrives.kind === 'hubspot_email_events' || arrives.kind === 'hubspot_objects') {
+      found.set(
+        name,
+        pullFunction({
+          name,
+          about: 'Pulls every source that needs the HubSpot credential',
+          secret: 'hubspot-token',
+          variables: [
+            'TRIBUTARY_HUBSPOT_URL',
+            'TRIBUTARY_HUBSPOT_SECRET',
+            'TRIBUTARY_HUBSPOT_DAILY_SHARE',
+          ],
+        }),
+      );
+    } else if (arrives.kind === 'rest_list') {
+      found.set(
+        name,
+        pullFunction({
+          name,
+          about: `Pulls every list of the ${arrives.api} API`,
+          secret: `${hyphened(arrives.api)}-api-token`,
+          variables: ['TRIBUTARY_API_URL', 'TRIBUTARY_API_SECRET'],
+        }),
+      );
+    } else if (arrives.kind === 'postgres_table') {
+      found.set(
+        name,
+        pullFunction({
+          name,
+          about: `Copies tables of the PostgreSQL database ${arrives.database}`,
+          secret: `${hyphened(arrives.database)}-database-url`,
+          variables: ['TRIBUTARY_DATABASE_SECRET'],
+        }),
+      );
+    }
+  }
+  return [...found.values()];
+}
+
+/** The function that takes in what arrives so; a tick for a source is published to its topic. */
+export function functionOf(arrives: Arrival): string {
+  switch (arrives.kind) {
+    case 'hubspot_email_events':
+    case 'hubspot_objects':
+      return 'pull-hubspot';
+    case 'rest_list':
+      return `pull-${hyphened(arrives.api)}-api`;
+    case 'postgres_table':
+      return `pull-${hyphened(arrives.database)}-database`;
+    case 'pubsub_messages':
+      return 'drain';
+    case 'uploaded_files':
+      return 'upload';
+  }
+}
+
+/** Whether a source is fetched window by window, and so has a checkpoint. */
+export const isPulled = (arrives: Arrival): arrives is PulledArrival =>
+  functionOf(arrives).startsWith('pull-');
+
+const hyphened = (name: string): string => name.replaceAll('_', '-');
+
+/** The subscription that a topic's messages are drained from. */
+export const drainedSubscription = (topic: string): string => `${topic}--drain`;
+
+const pulling = pullFunctions(catalog.sources);
+
 export const functions: readonly FunctionSettings[] = [
-  {
-    name: 'pull-hubspot',
-    entry: 'pull',
-    about: 'Pulls every source that needs the HubSpot credential, in slices of at most 8 minutes',
-    inboxes: [{ topic: 'pull-hubspot' }],
-    needs: ['control', 'land', 'hubspot', 'pull'],
-    variables: [
-      ...everywhere,
-      'TRIBUTARY_BUCKET_BRONZE',
-      'TRIBUTARY_TOPIC_PULL',
-      'TRIBUTARY_HUBSPOT_URL',
-      'TRIBUTARY_HUBSPOT_SECRET',
-      'TRIBUTARY_HUBSPOT_DAILY_SHARE',
-    ],
-    memory: '1Gi',
-    cpu: '1',
-    timeoutSeconds: 540,
-    // One rate budget per token: a second instance would not know what the first has spent.
-    maxInstances: 1,
-    // Every source may have its slice at once; a source's lease keeps it to one.
-    concurrency: 8,
-  },
+  ...pulling,
   {
     name: 'submit',
     entry: 'submit',
     about: 'Waiting runs of a domain become one Spark batch',
     inboxes: [
-      { topic: 'run-landed', notifies: 'runs/' },
-      { topic: 'batch-loaded', notifies: 'loads/' },
+      { topic: 'run-landed', notifies: { bucket: 'control', prefix: 'runs/' } },
+      { topic: 'batch-loaded', notifies: { bucket: 'control', prefix: 'loads/' } },
       { topic: 'submit-tick', schedule: '*/5 * * * *' },
     ],
     needs: ['control', 'batches'],
@@ -154,7 +256,7 @@ export const functions: readonly FunctionSettings[] = [
     name: 'load',
     entry: 'load',
     about: 'A batch manifest becomes rows: staging loads, then one fenced transaction',
-    inboxes: [{ topic: 'batch-transformed', notifies: 'batches/' }],
+    inboxes: [{ topic: 'batch-transformed', notifies: { bucket: 'control', prefix: 'batches/' } }],
     needs: ['control', 'lake', 'warehouse'],
     variables: [...everywhere, 'TRIBUTARY_BUCKET_LAKE'],
     memory: '512M',
@@ -168,13 +270,13 @@ export const functions: readonly FunctionSettings[] = [
     entry: 'sweep',
     about: 'Whatever stopped is started again; ops is rebuilt; litter is removed',
     inboxes: [{ topic: 'sweep-tick', schedule: '*/10 * * * *' }],
-    needs: ['control', 'litter', 'lake', 'batches', 'warehouse', 'pull'],
+    needs: ['control', 'litter', 'lake', 'batches', 'warehouse'],
+    asks: pulling.map(({ name }) => name),
     variables: [
       ...everywhere,
       'TRIBUTARY_BUCKET_BRONZE',
       'TRIBUTARY_BUCKET_LAKE',
       'TRIBUTARY_BUCKET_REJECTED',
-      'TRIBUTARY_TOPIC_PULL',
       'TRIBUTARY_SPARK',
     ],
     memory: '512M',
@@ -188,8 +290,9 @@ export const functions: readonly FunctionSettings[] = [
     entry: 'reconcile',
     about: 'Our counts against the counters of HubSpot; what differs is pulled again',
     inboxes: [{ topic: 'reconcile-tick', schedule: '17 4 * * *' }],
-    needs: ['control', 'ask', 'pull'],
-    variables: [...everywhere, 'TRIBUTARY_TOPIC_PULL'],
+    needs: ['control', 'ask'],
+    asks: ['pull-hubspot'],
+    variables: everywhere,
     memory: '512M',
     cpu: '1',
     timeoutSeconds: 540,
@@ -197,12 +300,6 @@ export const functions: readonly FunctionSettings[] = [
     concurrency: 1,
   },
 ];
-
-/** The pull function that serves a kind of source; one deployment per credential. */
-export const pullFunctionOf: Readonly<Record<string, string>> = {
-  hubspot_email_events: 'pull-hubspot',
-  hubspot_objects: 'pull-hubspot',
-};
 
 /** Every subscription's fixed terms (gcp.md, limits and delivery). */
 export const delivery = {

@@ -27,7 +27,9 @@ import {
   rebuiltOutputs,
   runRow,
 } from './ops.ts';
+import { isPulled } from './settings.ts';
 import { advance, transformedDomains } from './submit.ts';
+import { tickSource } from './ticks.ts';
 import type { StoredObject, World } from './world.ts';
 
 const MINUTE_MS = 60_000;
@@ -130,16 +132,15 @@ const sequenceIn = (name: string): number => Number(/(\d+)\.json$/.exec(name)?.[
 /** Asks for what a lost message left open, and says so when a source stays behind. */
 async function lookAfterSource(world: World, config: Config, name: string): Promise<void> {
   const contract = catalog.sources[name];
-  if (contract === undefined) return;
+  // What others bring waits in their subscriptions and buckets, which are watched themselves.
+  if (contract === undefined || !isPulled(contract.arrives)) return;
   const [domain = '', source = ''] = name.split('.');
   const now = world.clock.now();
   const held = await readCheckpoint(world, config.buckets.control, domain, source);
   const leased = held.lease !== null && Date.parse(held.lease.until) > now;
   const never = Object.keys(held.edges).length === 0;
   if (!leased && (never || held.open.length > 0)) {
-    await world.queue.publish(config.pullTopic, {
-      data: Buffer.from(JSON.stringify({ source: name })),
-    });
+    await tickSource(world, name);
   }
   const late = lateBy(held, now, LATE_TICKS * tickMinutes(contract.arrives.schedule) * MINUTE_MS);
   if (late !== null) {

@@ -27,6 +27,17 @@ export interface Objects {
   /** The object, or null when there is none. */
   read(bucket: string, name: string): Promise<{ bytes: Buffer; object: StoredObject } | null>;
   stat(bucket: string, name: string): Promise<StoredObject | null>;
+  /** The bytes of exactly that generation as they come, not unpacked; null when it is gone. */
+  stream(
+    bucket: string,
+    name: string,
+    generation: Generation,
+  ): Promise<AsyncIterable<Buffer> | null>;
+  /** Copies inside Storage, without the bytes passing through here. */
+  copy(
+    from: { readonly bucket: string; readonly name: string; readonly generation: Generation },
+    to: { readonly bucket: string; readonly name: string; readonly ifGeneration: Generation },
+  ): Promise<WriteResult>;
   /** `ifGeneration: '0'` = only if absent; else only over exactly that generation. */
   write(
     bucket: string,
@@ -46,6 +57,40 @@ export interface Objects {
     prefix: string,
     options?: { readonly startAt?: string; readonly limit?: number },
   ): Promise<readonly StoredObject[]>;
+}
+
+export interface TakenMessage {
+  /** Acknowledges this delivery. */
+  readonly ackId: string;
+  readonly id: string;
+  readonly data: Buffer;
+  readonly attributes: Readonly<Record<string, string>>;
+  /** Epoch milliseconds. */
+  readonly publishedAt: number;
+  readonly orderingKey: string;
+}
+
+/** Pull subscriptions; names are short. */
+export interface Subscriptions {
+  /** At most `most` messages that are there now; none is an empty answer, never a wait of minutes. */
+  take(subscription: string, most: number): Promise<readonly TakenMessage[]>;
+  /** Those whose deadline has passed are delivered again all the same. */
+  acknowledge(subscription: string, ackIds: readonly string[]): Promise<void>;
+}
+
+export interface PostgresSession {
+  query(
+    sql: string,
+    values?: readonly (string | number | null)[],
+  ): Promise<readonly Readonly<Record<string, string | null>>[]>;
+  /** `COPY (…) TO STDOUT`: its bytes as they come. */
+  copy(sql: string): AsyncIterable<Buffer>;
+}
+
+/** PostgreSQL, read only. */
+export interface Postgres {
+  /** One connection in one read-only, repeatable-read transaction; ended however `work` ends. */
+  session<T>(url: string, work: (session: PostgresSession) => Promise<T>): Promise<T>;
 }
 
 export interface Queue {
@@ -156,6 +201,8 @@ export interface Secrets {
 export interface World {
   readonly objects: Objects;
   readonly queue: Queue;
+  readonly subscriptions: Subscriptions;
+  readonly postgres: Postgres;
   readonly batches: Batches;
   readonly warehouse: Warehouse;
   readonly secrets: Secrets;

@@ -10,6 +10,8 @@ export interface Buckets {
   readonly control: Bucket;
   /** Silver and gold. */
   readonly lake: Bucket;
+  /** Files that people and systems put in. */
+  readonly inbox: Bucket;
   /** Refused records as they came: restricted, and not for ever. */
   readonly rejected: Bucket;
   /** What is deployed: zips of functions, files of the Spark job. */
@@ -52,6 +54,15 @@ export function makeBuckets(scope: Construct, environment: Environment): Buckets
       name: `${project}-lake`,
       purpose: 'lake',
       softDeleteDays: 7,
+    }),
+    inbox: new Bucket(scope, 'inbox', {
+      ...common,
+      name: `${project}-inbox`,
+      purpose: 'inbox',
+      versioned: true,
+      softDeleteDays: 7,
+      // What was landed lies in bronze, byte for byte.
+      rules: [{ action: { type: 'Delete' }, condition: { age: 90 } }],
     }),
     rejected: new Bucket(scope, 'rejected', {
       ...common,

@@ -3,6 +3,8 @@ import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 
+import type { CollectSettings } from '../functions/settings.ts';
+
 /** A Delta jar for Spark on Dataproc (Scala 2.13), staged because workers have no internet. */
 export interface Jar {
   readonly file: string;
@@ -22,6 +24,10 @@ export interface Environment {
   readonly hubspotUrl: string;
   /** Share of the account's daily quota this pipeline may use, 0 to 1. */
   readonly hubspotDailyShare: number;
+  /** Base URLs of REST APIs in place of the ones their contracts name, by API. */
+  readonly apis: Readonly<Record<string, string>>;
+  /** Who may send events over HTTP; null = nobody, the collect function answers only inside. */
+  readonly collect: CollectSettings | null;
   /** Schedules exist but do not fire: for a first apply, until the secrets have values. */
   readonly paused: boolean;
   readonly spark: {

@@ -1,5 +1,5 @@
 /** What each need of a function is granted, and nothing else. */
-import { type Need, pullFunctionOf } from '../functions/settings.ts';
+import { drainedSubscription, functionOf, type Need } from '../functions/settings.ts';
 import type { SourceContract } from '../schemas/contract.ts';
 import type { Buckets } from './buckets.ts';
 import type { Dataset } from './dataset.ts';
@@ -8,6 +8,7 @@ import type { Project } from './project.ts';
 import type { CustomRole } from './role.ts';
 import type { Secret } from './secret.ts';
 import type { Spark } from './spark.ts';
+import type { DrainedSubscription } from './subscription.ts';
 import type { Topic } from './topic.ts';
 
 export interface Estate {
@@ -15,7 +16,10 @@ export interface Estate {
   readonly sparkProject: Project;
   readonly spark: Spark;
   readonly buckets: Buckets;
-  readonly hubspotToken: Secret;
+  /** Secrets of the world outside, by name. */
+  readonly secrets: ReadonlyMap<string, Secret>;
+  /** Subscriptions that are drained, by name. */
+  readonly drained: ReadonlyMap<string, DrainedSubscription>;
   /** Topic by name. */
   readonly topics: ReadonlyMap<string, Topic>;
   /** Domain's dataset by domain, `ops` among them. */
@@ -30,33 +34,14 @@ export interface Estate {
   readonly sources: Readonly<Record<string, SourceContract>>;
 }
 
-/** Sources that a pull function serves, by full name. */
-export const sourcesPulledBy = (
+/** Sources that a function takes in, by full name. */
+export const sourcesOf = (
   name: string,
   sources: Readonly<Record<string, SourceContract>>,
 ): readonly string[] =>
   Object.entries(sources)
-    .filter(([, source]) => pullFunctionOf[source.arrives.kind] === name)
+    .filter(([, source]) => functionOf(source.arrives) === name)
     .map(([fullName]) => fullName);
-
-/**
- * The topic on which a function asks for a pull, which is called as the pull function; null when it
- * never does.
- * @throws when a function that pulls nothing itself asks, and there are several to ask
- */
-export function pullTopicOf(settings: {
-  readonly name: string;
-  readonly needs: readonly Need[];
-}): string | null {
-  if (!settings.needs.includes('pull')) return null;
-  const pulls = [...new Set(Object.values(pullFunctionOf))];
-  if (pulls.includes(settings.name)) return settings.name;
-  const [only, ...more] = pulls;
-  if (only === undefined || more.length > 0) {
-    throw new Error(`${settings.name} asks for pulls, but on which of ${pulls.join(', ')}?`);
-  }
-  return only;
-}
 
 type Granting = (deployed: DeployedFunction, estate: Estate) => void;
 
@@ -65,9 +50,7 @@ const grantings: Readonly<Record<Need, Granting>> = {
     buckets.control.grant(identity, 'roles/storage.objectUser');
   },
   land: ({ identity, settings }, { buckets, sources }) => {
-    const prefixes = sourcesPulledBy(settings.name, sources).map(
-      (name) => `${name.replace('.', '/')}/`,
-    );
+    const prefixes = sourcesOf(settings.name, sources).map((name) => `${name.replace('.', '/')}/`);
     if (prefixes.length === 0) return;
     buckets.bronze.grant(identity, 'roles/storage.objectCreator', prefixes);
     // A refused write is compared with what is there: same bytes, or another attempt.
@@ -95,24 +78,39 @@ const grantings: Readonly<Record<Need, Granting>> = {
   ask: ({ identity, settings }, { project, datasets, roles, sources }) => {
     project.grant(identity, roles.jobRunner);
     // Whoever asks for pulls compares what came of them; others may read everything.
-    const pull = pullTopicOf(settings);
     const asked =
-      pull === null
+      settings.asks === undefined
         ? [...datasets.keys()]
-        : sourcesPulledBy(pull, sources).map((name) => name.split('.')[0] ?? '');
+        : settings.asks
+            .flatMap((name) => sourcesOf(name, sources))
+            .map((name) => name.split('.')[0] ?? '');
     for (const domain of new Set(asked)) {
       datasets.get(domain)?.grant(identity, 'roles/bigquery.dataViewer');
     }
   },
-  hubspot: ({ identity }, { hubspotToken }) => {
-    hubspotToken.grantRead(identity);
+  messages: ({ identity, settings }, { sources, drained }) => {
+    for (const name of sourcesOf(settings.name, sources)) {
+      const arrives = sources[name]?.arrives;
+      if (arrives?.kind !== 'pubsub_messages') continue;
+      drained.get(drainedSubscription(arrives.topic))?.grant(identity, 'roles/pubsub.subscriber');
+    }
   },
-  pull: ({ identity, settings }, { topics }) => {
-    topics.get(pullTopicOf(settings) ?? '')?.grant(identity, 'roles/pubsub.publisher');
+  publish: ({ identity }, { topics, sources }) => {
+    for (const { arrives } of Object.values(sources)) {
+      if (arrives.kind !== 'pubsub_messages' || arrives.collect !== true) continue;
+      topics.get(arrives.topic)?.grant(identity, 'roles/pubsub.publisher');
+    }
+  },
+  inbox: ({ identity }, { buckets }) => {
+    buckets.inbox.grant(identity, 'roles/storage.objectViewer');
   },
 };
 
 /** Grants a function what its settings say it needs. */
 export function grantNeeds(deployed: DeployedFunction, estate: Estate): void {
-  for (const need of deployed.settings.needs) grantings[need](deployed, estate);
+  const { needs, asks = [], secret } = deployed.settings;
+  for (const need of needs) grantings[need](deployed, estate);
+  for (const name of asks)
+    estate.topics.get(name)?.grant(deployed.identity, 'roles/pubsub.publisher');
+  if (secret !== undefined) estate.secrets.get(secret)?.grantRead(deployed.identity);
 }

@@ -4,7 +4,14 @@ import { basename, relative } from 'node:path';
 import { GoogleProvider } from '@cdktf/provider-google/lib/provider/index.js';
 import { GcsBackend, LocalBackend, TerraformElement, TerraformStack } from 'cdktf';
 import type { Construct, Node } from 'constructs';
-import { delivery, functions, pullFunctionOf, type Variable } from '../functions/settings.ts';
+import {
+  delivery,
+  drainedSubscription,
+  functionOf,
+  functions,
+  type Variable,
+} from '../functions/settings.ts';
+import { scheduleOf } from '../schemas/contract.ts';
 import { type Catalog, OPS } from '../schemas/derive/rules.ts';
 import { Alerts } from './alerts.ts';
 import type { Artifact, Artifacts } from './artifacts.ts';
@@ -13,7 +20,7 @@ import { Budget } from './budget.ts';
 import { Dataset } from './dataset.ts';
 import type { Environment } from './environment.ts';
 import { DeployedFunction } from './function.ts';
-import { type Estate, grantNeeds, pullTopicOf } from './grants.ts';
+import { type Estate, grantNeeds } from './grants.ts';
 import { makeImageBuild } from './image_build.ts';
 import { PersonalTag } from './personal.ts';
 import { Project, storageAgent } from './project.ts';
@@ -22,7 +29,7 @@ import { Schedule } from './schedule.ts';
 import { Secret } from './secret.ts';
 import { services, sparkServices, waitForServices } from './services.ts';
 import { Spark } from './spark.ts';
-import type { PushSubscription } from './subscription.ts';
+import { DrainedSubscription, type PushSubscription } from './subscription.ts';
 import { Topic } from './topic.ts';
 
 export interface StackOptions {
@@ -64,11 +71,18 @@ export class TributaryStack extends TerraformStack {
           });
 
     const buckets = makeBuckets(this, environment);
-    const hubspotToken = new Secret(this, 'hubspot_token', {
-      name: 'hubspot-token',
-      region,
-      purpose: 'private-app-token',
-    });
+    const secrets = new Map(
+      functions
+        .flatMap(({ secret }) => secret ?? [])
+        .map((secret) => [
+          secret,
+          new Secret(this, secret.replaceAll('-', '_'), {
+            name: secret,
+            region,
+            purpose: 'credential-of-the-world-outside',
+          }),
+        ]),
+    );
     const hashKey = new Secret(this, 'email_hash_key', {
       name: 'email-hash-key',
       region,
@@ -125,12 +139,15 @@ export class TributaryStack extends TerraformStack {
     }
 
     const topics = new Map(
-      [...new Set(functions.flatMap((settings) => settings.inboxes.map(({ topic }) => topic)))].map(
-        (topic) => [
-          topic,
-          new Topic(this, topic, { name: topic, retentionSeconds: delivery.retentionSeconds }),
-        ],
-      ),
+      [
+        ...new Set([
+          ...functions.flatMap((settings) => settings.inboxes.map(({ topic }) => topic)),
+          ...drainedTopics(catalog),
+        ]),
+      ].map((topic) => [
+        topic,
+        new Topic(this, topic, { name: topic, retentionSeconds: delivery.retentionSeconds }),
+      ]),
     );
     const topicNamed = (topic: string): Topic => {
       const found = topics.get(topic);
@@ -138,12 +155,25 @@ export class TributaryStack extends TerraformStack {
       return found;
     };
 
+    const drained = new Map(
+      drainedTopics(catalog).map((name) => {
+        const subscription = drainedSubscription(name);
+        const options = {
+          name: subscription,
+          topic: topicNamed(name),
+          pubsubAgent: project.pubsubAgent,
+        };
+        return [subscription, new DrainedSubscription(this, subscription, options)];
+      }),
+    );
+
     const estate: Estate = {
       project,
       sparkProject,
       spark,
       buckets,
-      hubspotToken,
+      secrets,
+      drained,
       topics,
       datasets,
       staging,
@@ -152,6 +182,13 @@ export class TributaryStack extends TerraformStack {
     };
     const build = makeImageBuild(this, project, region);
     const agent = storageAgent(this, environment.project);
+    const apiUrl = (name: string): string => {
+      for (const { arrives } of Object.values(catalog.sources)) {
+        if (arrives.kind !== 'rest_list' || functionOf(arrives) !== name) continue;
+        return environment.apis[arrives.api] ?? arrives.url;
+      }
+      return '';
+    };
     const inboxes: PushSubscription[] = [];
     const schedules: Schedule[] = [];
     for (const settings of functions) {
@@ -164,10 +201,16 @@ export class TributaryStack extends TerraformStack {
         TRIBUTARY_BUCKET_CONTROL: buckets.control.name,
         TRIBUTARY_BUCKET_LAKE: buckets.lake.name,
         TRIBUTARY_BUCKET_REJECTED: buckets.rejected.name,
-        TRIBUTARY_TOPIC_PULL: pullTopicOf(settings) ?? '',
+        TRIBUTARY_BUCKET_INBOX: buckets.inbox.name,
         TRIBUTARY_HUBSPOT_URL: environment.hubspotUrl,
-        TRIBUTARY_HUBSPOT_SECRET: hubspotToken.name,
+        TRIBUTARY_HUBSPOT_SECRET: settings.secret ?? '',
         TRIBUTARY_HUBSPOT_DAILY_SHARE: String(environment.hubspotDailyShare),
+        TRIBUTARY_API_URL: apiUrl(settings.name),
+        TRIBUTARY_API_SECRET: settings.secret ?? '',
+        TRIBUTARY_DATABASE_SECRET: settings.secret ?? '',
+        TRIBUTARY_COLLECT: JSON.stringify(
+          environment.collect ?? { origins: [], requestsPerMinute: 0 },
+        ),
         TRIBUTARY_SPARK: JSON.stringify(spark.settings),
         TRIBUTARY_ENDPOINTS: JSON.stringify(environment.endpoints),
       };
@@ -185,7 +228,10 @@ export class TributaryStack extends TerraformStack {
       for (const inbox of settings.inboxes) {
         const topic = topicNamed(inbox.topic);
         inboxes.push(deployed.receive(topic));
-        if (inbox.notifies !== undefined) topic.notifiedBy(buckets.control, inbox.notifies, agent);
+        if (inbox.notifies !== undefined) {
+          const { bucket, prefix } = inbox.notifies;
+          topic.notifiedBy(buckets[bucket], prefix, agent);
+        }
         if (inbox.schedule !== undefined) {
           schedules.push(
             new Schedule(this, `schedule_${inbox.topic}`, {
@@ -202,17 +248,18 @@ export class TributaryStack extends TerraformStack {
       }
     }
     for (const [fullName, contract] of Object.entries(catalog.sources)) {
-      const { kind, schedule } = contract.arrives;
-      const pull = pullFunctionOf[kind];
-      if (pull === undefined) throw new Error(`${fullName}: no function serves ${kind}`);
-      const job = `pull-${fullName.replace('.', '-')}`;
+      const schedule = scheduleOf(contract.arrives);
+      if (schedule === null) continue;
+      const served = functionOf(contract.arrives);
+      const [verb = ''] = served.split('-');
+      const job = `${verb}-${fullName.replace('.', '-')}`;
       schedules.push(
         new Schedule(this, `schedule_${job}`, {
           name: job,
           about: contract.about,
           cron: schedule,
           region,
-          topic: topicNamed(pull),
+          topic: topicNamed(served),
           message: { source: fullName },
           paused: environment.paused,
         }),
@@ -222,8 +269,8 @@ export class TributaryStack extends TerraformStack {
     const alerts = new Alerts(this, 'alerts', {
       address: environment.alertAddress,
       watched: {
-        subscriptions: inboxes.map((inbox) => inbox.name),
-        deadLetters: inboxes.map((inbox) => inbox.deadLetters),
+        subscriptions: [...inboxes, ...drained.values()].map(({ name }) => name),
+        deadLetters: [...inboxes, ...drained.values()].map(({ deadLetters }) => deadLetters),
         schedules: environment.paused ? [] : schedules.map(({ name, cron }) => ({ name, cron })),
       },
     });
@@ -277,6 +324,11 @@ function makeRoles(scope: Construct, { project }: Environment): Estate['roles'] 
     }),
   };
 }
+
+const drainedTopics = (catalog: Catalog): readonly string[] =>
+  Object.values(catalog.sources).flatMap(({ arrives }) =>
+    arrives.kind === 'pubsub_messages' ? [arrives.topic] : [],
+  );
 
 const showsPersonal = (catalog: Catalog): boolean =>
   Object.values(catalog.tables).some(({ columns }) =>

@@ -90,8 +90,96 @@ export interface HubspotObjectsArrival {
   readonly properties?: readonly string[];
 }
 
-export type Arrival = HubspotEmailEventsArrival | HubspotObjectsArrival;
+/** One JSON object per message on a topic that others publish to; drained by ticks. */
+export interface PubsubMessagesArrival {
+  readonly kind: 'pubsub_messages';
+  readonly schedule: string;
+  readonly topic: string;
+  /** Browsers and servers may also send these by HTTP: the collect function publishes them. */
+  readonly collect?: true;
+}
+
+/** A list that a REST API pages through, oldest update first. */
+export interface RestListArrival {
+  readonly kind: 'rest_list';
+  readonly schedule: string;
+  /** Sources of one API share its credential, its rate limit and the function that pulls them. */
+  readonly api: string;
+  /** The API's public address; an environment may name another. */
+  readonly url: string;
+  /** Path of the list, from a slash on. */
+  readonly path: string;
+  /** Parameters of every request. */
+  readonly query?: Readonly<Record<string, string>>;
+  readonly auth: 'bearer' | { readonly header: string } | { readonly parameter: string };
+  readonly paging: /** The answer carries the next page's cursor at a path; null or absent ends the list. */
+    | { readonly by: 'cursor'; readonly parameter: string; readonly at: string }
+    /** Pages count up; one without records ends the list. */
+    | { readonly by: 'page'; readonly parameter: string; readonly first: number }
+    /** `Link: <...>; rel="next"` (RFC 8288). */
+    | { readonly by: 'link' };
+  readonly page_size?: { readonly parameter: string; readonly records: number };
+  /** How the list is narrowed to what changed since; absent = it is always read whole. */
+  readonly since?: {
+    readonly parameter: string;
+    /** Parameter of the exclusive end, where the API has one. */
+    readonly until?: string;
+    readonly as: 'iso' | 'epoch_s' | 'epoch_ms';
+    /** Path of a record's time of change. */
+    readonly changed: string;
+  };
+  /** Read again before the last edge: updates become visible late. */
+  readonly overlap_minutes: number;
+  /** Most requests a minute; a 429 and its Retry-After are heeded anyway. */
+  readonly requests_per_minute: number;
+  /** First run: how far back to begin, in days. */
+  readonly first_days: number;
+}
+
+/** A table of a PostgreSQL database, copied through a snapshot. */
+export interface PostgresTableArrival {
+  readonly kind: 'postgres_table';
+  readonly schedule: string;
+  /** Sources of one database share its connection secret and the function that pulls them. */
+  readonly database: string;
+  /** Default `public`. */
+  readonly schema?: string;
+  readonly table: string;
+  /** Primary key, in its order: chunks go along it. */
+  readonly primary_key: readonly string[];
+  /** Column that every insert and update moves forward; absent = the table is always read whole. */
+  readonly cursor?: string;
+  /** Read again before the last edge: a transaction commits later than its rows say. */
+  readonly overlap_minutes: number;
+  /** Hours between full compares, which notice deletions. */
+  readonly full_every_hours: number;
+}
+
+/** CSV, JSON or NDJSON files, also gzipped, put under `<domain>/<source>/` in the inbox bucket. */
+export interface UploadedFilesArrival {
+  readonly kind: 'uploaded_files';
+  /** Sign between the fields of a CSV file; default: a comma. */
+  readonly delimiter?: ',' | ';' | '\t' | '|';
+}
+
+export type Arrival =
+  | HubspotEmailEventsArrival
+  | HubspotObjectsArrival
+  | PubsubMessagesArrival
+  | RestListArrival
+  | PostgresTableArrival
+  | UploadedFilesArrival;
+/** What a pull function fetches by itself, window by window. */
+export type PulledArrival =
+  | HubspotEmailEventsArrival
+  | HubspotObjectsArrival
+  | RestListArrival
+  | PostgresTableArrival;
 export type ArrivalKind = Arrival['kind'];
+
+/** Cron expression of the ticks for a source; null when something else than time brings it. */
+export const scheduleOf = (arrives: Arrival): string | null =>
+  'schedule' in arrives ? arrives.schedule : null;
 
 type Names<C> = Extract<keyof C, string>;
 type DateNames<C> = {

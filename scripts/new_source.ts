@@ -38,6 +38,52 @@ const starts = {
     id: { from: 'id', example: '51' },
     time: { from: 'updatedAt', as: 'iso', example: '2020-03-16T00:00:00.000Z' },
   },
+  pubsub_messages: {
+    arrives: { kind: 'pubsub_messages', schedule: '* * * * *', topic: 'things-that-happen' },
+    records: null,
+    id: { from: 'event_id', example: '7d0c7a3e' },
+    time: { from: 'occurred_at', as: 'iso', example: '2020-03-16T00:00:00.000Z' },
+  },
+  rest_list: {
+    arrives: {
+      kind: 'rest_list',
+      schedule: '*/10 * * * *',
+      api: 'orders',
+      url: 'https://api.example.com',
+      path: '/things',
+      auth: 'bearer',
+      paging: { by: 'cursor', parameter: 'cursor', at: 'next_cursor' },
+      page_size: { parameter: 'limit', records: 500 },
+      since: { parameter: 'updated_since', as: 'iso', changed: 'updated_at' },
+      overlap_minutes: 10,
+      requests_per_minute: 120,
+      first_days: 30,
+    },
+    records: 'things',
+    id: { from: 'id', example: '51' },
+    time: { from: 'updated_at', as: 'iso', example: '2020-03-16T00:00:00.000Z' },
+  },
+  postgres_table: {
+    arrives: {
+      kind: 'postgres_table',
+      schedule: '*/30 * * * *',
+      database: 'shop',
+      table: 'things',
+      primary_key: ['id'],
+      cursor: 'updated_at',
+      overlap_minutes: 10,
+      full_every_hours: 24,
+    },
+    records: null,
+    id: { from: 'id', example: '51' },
+    time: { from: 'updated_at', as: 'iso', example: '2020-03-16 00:00:00+00' },
+  },
+  uploaded_files: {
+    arrives: { kind: 'uploaded_files' },
+    records: null,
+    id: { from: 'id', example: '51' },
+    time: { from: 'updated_at', as: 'iso', example: '2020-03-16T00:00:00.000Z' },
+  },
 } as const satisfies Record<ArrivalKind, Start>;
 
 const snakeCase = /^[a-z][a-z0-9]*(_[a-z0-9]+)*$/;

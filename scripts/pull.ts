@@ -3,11 +3,11 @@ import { createInterface } from 'node:readline/promises';
 import type { Command } from 'commander';
 import type { Window } from '../functions/checkpoint.ts';
 import { addWindows, rangeOf } from '../functions/pull.ts';
+import { tickSource } from '../functions/ticks.ts';
 import { Failure } from './failure.ts';
 import {
   instantOf,
   openTarget,
-  pullTopicOf,
   sourceNamed,
   type Target,
   type TargetOptions,
@@ -16,8 +16,7 @@ import {
 
 /** Asks the pull function for what a source has new. */
 export async function pull(target: Target, name: string): Promise<void> {
-  const data = Buffer.from(JSON.stringify({ source: name }));
-  await target.world.queue.publish(pullTopicOf(name), { data });
+  await tickSource(target.world, name);
 }
 
 /**

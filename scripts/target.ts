@@ -6,7 +6,6 @@ import { googleRest, type Rest } from '../functions/clients/google_rest.ts';
 import { bigqueryClient } from '../functions/clients/warehouse.ts';
 import { deployedWorld } from '../functions/clients/world.ts';
 import type { Config } from '../functions/config.ts';
-import { functions, pullFunctionOf } from '../functions/settings.ts';
 import type { World } from '../functions/world.ts';
 import type { CloudEndpoints } from '../local/cloud.ts';
 import { processIdentity } from '../local/process_identity.ts';
@@ -66,9 +65,10 @@ export async function openTarget(options: TargetOptions): Promise<Target> {
     location,
     environment: name,
     buckets,
-    // Every source is asked through its own topic; see `pullTopicOf`.
-    pullTopic: '',
     hubspot: { url: '', secret: '', dailyShare: 1 },
+    api: { url: '', secret: '' },
+    database: { secret: '' },
+    collect: null,
     spark: null,
     endpoints,
   };
@@ -159,6 +159,7 @@ function localPlace(options: TargetOptions): Place {
       control: bucket('control'),
       lake: bucket('lake'),
       rejected: bucket('rejected'),
+      inbox: bucket('inbox'),
     },
     endpoints: {
       storage: found.storage,
@@ -192,6 +193,7 @@ async function deployedPlace(name: string): Promise<Place> {
       control: `${project}-control`,
       lake: `${project}-lake`,
       rejected: `${project}-rejected`,
+      inbox: `${project}-inbox`,
     },
     endpoints,
   };
@@ -206,15 +208,6 @@ export function sourceNamed(name: string): { readonly domain: string; readonly s
   }
   const [domain = '', source = ''] = name.split('.');
   return { domain, source };
-}
-
-/** The topic on which the function that pulls a source is asked. */
-export function pullTopicOf(name: string): string {
-  const kind = catalog.sources[name]?.arrives.kind ?? '';
-  const settings = functions.find((each) => each.name === pullFunctionOf[kind]);
-  const topic = settings?.inboxes[0]?.topic;
-  if (topic === undefined) throw new Failure(`no function pulls ${name}`);
-  return topic;
 }
 
 /** An instant a person wrote: a day, or ISO 8601; without a zone it is UTC. */

@@ -62,7 +62,6 @@ export function variablesOf(
     TRIBUTARY_BUCKET_CONTROL: buckets.control,
     TRIBUTARY_BUCKET_LAKE: buckets.lake,
     TRIBUTARY_BUCKET_REJECTED: buckets.rejected,
-    TRIBUTARY_TOPIC_PULL: 'pull-hubspot',
     TRIBUTARY_HUBSPOT_URL: hubspot,
     TRIBUTARY_HUBSPOT_SECRET: 'hubspot-token',
     TRIBUTARY_HUBSPOT_DAILY_SHARE: '1',

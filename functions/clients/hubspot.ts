@@ -81,20 +81,6 @@ const GOES_ON = 'pulling goes on by itself with the next tick';
 const SEARCHES_PER_SECOND = 4;
 const searches = new WeakMap<Budget, { last: number }>();
 
-/** Requests that wait for their turn or for their answer, by the budget they share. */
-const unanswered = new WeakMap<Budget, number>();
-export const requestsUnderWay = (budget: Budget): number => unanswered.get(budget) ?? 0;
-const counted = (budget: Budget, by: number): void =>
-  void unanswered.set(budget, requestsUnderWay(budget) + by);
-const counting = async <T>(budget: Budget, step: Promise<T>): Promise<T> => {
-  counted(budget, 1);
-  try {
-    return await step;
-  } finally {
-    counted(budget, -1);
-  }
-};
-
 /** Tokens by the run's own accessor: read once, and again when HubSpot says that it is wrong. */
 const tokens = new WeakMap<() => Promise<string>, Promise<string>>();
 
@@ -115,7 +101,7 @@ export async function ask(access: HubspotAccess, request: HubspotRequest): Promi
   for (let attempt = 0; ; attempt += 1) {
     if (request.target.includes('/search')) await searchTurn(access);
     const began = world.clock.now();
-    await counting(budget, budget.take());
+    await budget.take();
     const askedAt = world.clock.now();
     const waitedMs = askedAt - began;
     if (askedAt > access.deadline + GRACE_MS) {
@@ -124,7 +110,7 @@ export async function ask(access: HubspotAccess, request: HubspotRequest): Promi
     }
     let verdict: Verdict;
     try {
-      const asking = world.fetch({
+      const answer = await world.fetch({
         method: request.method,
         url: access.baseUrl + request.target,
         headers: {
@@ -136,7 +122,6 @@ export async function ask(access: HubspotAccess, request: HubspotRequest): Promi
         ...(request.body === undefined ? {} : { body: request.body }),
         timeoutMs: TIMEOUT_MS,
       });
-      const answer = await counting(budget, asking);
       const isSearchRefusal = answer.status === 429 && request.target.includes('/search');
       if (!isSearchRefusal) budget.learn(answer.status, answer.headers);
       verdict = judge(answer, request, world.clock.now());

@@ -88,6 +88,48 @@ export function storageObjects(options: ObjectsPlace): Objects {
         refusal,
       ),
 
+    stream: (bucket, name, generation) =>
+      tryAgain(
+        `read gs://${bucket}/${name}`,
+        async () => {
+          const read = await file(bucket, name, generation);
+          // Asked for first, so that an absence is told before anything is read.
+          const there = await orAbsent(() => read.getMetadata());
+          if (there === null) return null;
+          return read.createReadStream({ decompress: false }) as AsyncIterable<Buffer>;
+        },
+        refusal,
+      ),
+
+    copy: (from, to) =>
+      tryAgain(
+        `copy gs://${from.bucket}/${from.name}`,
+        async (tries) => {
+          const target = await file(to.bucket, to.name);
+          try {
+            await (await file(from.bucket, from.name, from.generation)).copy(target, {
+              preconditionOpts: { ifGenerationMatch: to.ifGeneration },
+            });
+          } catch (error) {
+            // After a lost answer the copy may be ours: its content decides.
+            if (statusOf(error) !== 412) throw error;
+            if (tries === 0) return { outcome: 'refused' };
+            const [there, source] = await Promise.all([
+              metadataOf(to.bucket, to.name),
+              metadataOf(from.bucket, from.name),
+            ]);
+            if (there === null || there.crc32c !== source?.crc32c) return { outcome: 'refused' };
+          }
+          const made = await metadataOf(to.bucket, to.name);
+          return {
+            outcome: 'written',
+            generation: String(made?.generation),
+            crc32c: String(made?.crc32c),
+          };
+        },
+        refusal,
+      ),
+
     write: async (bucket, name, bytes, { ifGeneration, contentType }) => {
       const { sum } = await client();
       const crc32c = checksum(sum(), bytes);

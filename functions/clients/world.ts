@@ -24,6 +24,8 @@ export function deployedWorld(config: Config): World {
   return {
     objects: storageObjects({ project, ...at(endpoints.storage) }),
     queue: pubsubQueue({ project, ...at(endpoints.pubsub) }),
+    subscriptions: { take: none, acknowledge: none },
+    postgres: { session: none },
     secrets: managedSecrets({ project, ...at(endpoints.secrets) }),
     warehouse: bigqueryWarehouse({
       projectId: project,

@@ -5,16 +5,15 @@
  */
 import type { HubspotEmailEventsArrival } from '../../schemas/contract.ts';
 import type { Window } from '../checkpoint.ts';
-import { requestsUnderWay } from '../clients/hubspot.ts';
 import { fetchPage, type Reading, type Stretch, stretchFrom } from './hubspot_stretch.ts';
-import type { Page, ReadContext, Reader } from './reader.ts';
+import type { Budget, Page, ReadContext, Reader } from './reader.ts';
 
 const HOUR_MS = 3_600_000;
 const DAY_MS = 24 * HOUR_MS;
 
-/** What a first run, an outage or a person leaves to be read is cut into windows of this length: ten
- * at once fill the limit, and each of them costs one page that is not full. */
-const LONGEST_WINDOW_MS = 4 * DAY_MS;
+/** What a first run, an outage or a person leaves to be read is cut into windows of this length: each
+ * costs one page that is not full, and so does every reader that has to help with a longer one. */
+const LONGEST_WINDOW_MS = DAY_MS;
 
 /** Readers of one window: with answers after half a second a limit of 19 requests a second needs
  * ten of them, and the last window of a run has to make do alone. */
@@ -27,9 +26,14 @@ const JUMP_PAGES = 64;
  * half a page is read twice. */
 const WORTH_SHARING = 6;
 
-/** With so many requests under way, over all windows, another reader would only cost pages: a limit
- * of 19 a second needs ten when an answer takes half a second. */
-const ENOUGH_UNDER_WAY = 13;
+/** With so many at work, over all windows, another reader would only cost pages: a limit of 19 a
+ * second needs ten when an answer takes half a second, and whoever hands a page over asks for none. */
+const ENOUGH_AT_WORK = 11;
+
+/** Readers at work on what one rate budget pays for. */
+const atWork = new WeakMap<Budget, number>();
+const readersOf = (budget: Budget): number => atWork.get(budget) ?? 0;
+const count = (budget: Budget, by: 1 | -1): void => void atWork.set(budget, readersOf(budget) + by);
 
 /** Pages read ahead of what is complete from the window's end down: what a crash can repeat. */
 const AHEAD_PAGES = 256;
@@ -40,7 +44,8 @@ const WAITING_PAGES = 2;
 type Context = ReadContext<HubspotEmailEventsArrival>;
 
 export const hubspotEmailEvents: Reader<HubspotEmailEventsArrival> = {
-  parallel: 10,
+  // More than fill the limit: a window that is being landed asks for nothing meanwhile.
+  parallel: 14,
 
   plan(checkpoint, now, arrival) {
     const edges: Record<string, string> = {};
@@ -135,15 +140,20 @@ async function* fetchAll(reading: Reading): AsyncGenerator<Fetched> {
         await change();
         continue;
       }
-      while (!stretch.done && !reading.stopped) {
-        if (waiting.length >= WAITING_PAGES) {
-          await change();
-          continue;
+      count(reading.context.budget, 1);
+      try {
+        while (!stretch.done && !reading.stopped) {
+          if (waiting.length >= WAITING_PAGES) {
+            await change();
+            continue;
+          }
+          const page = await fetchPage(stretch, reading, floorOf(stretch, reading));
+          if (stretch.to <= floorOf(stretch, reading)) stretch.done = true;
+          waiting.push({ stretch, to: stretch.to, done: stretch.done, page });
+          changed();
         }
-        const page = await fetchPage(stretch, reading, floorOf(stretch, reading));
-        if (stretch.to <= floorOf(stretch, reading)) stretch.done = true;
-        waiting.push({ stretch, to: stretch.to, done: stretch.done, page });
-        changed();
+      } finally {
+        count(reading.context.budget, -1);
       }
     }
   };
@@ -193,8 +203,7 @@ function nextStretch(reading: Reading): Stretch | null {
     only.taken = true;
     return only;
   }
-  if (reading.throttled || requestsUnderWay(reading.context.budget) >= ENOUGH_UNDER_WAY)
-    return null;
+  if (reading.throttled || readersOf(reading.context.budget) >= ENOUGH_AT_WORK) return null;
   const first = stretches.findIndex((one) => !one.done);
   const ahead = stretches.slice(first + 1).reduce((sum, one) => sum + one.pages, 0);
   let chosen = -1;

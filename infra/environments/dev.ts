@@ -9,6 +9,8 @@ export const environment: Environment = {
   alertAddress: 'data-alerts@example.com',
   hubspotUrl: 'https://api.hubapi.com',
   hubspotDailyShare: 0.8,
+  apis: {},
+  collect: { origins: ['https://shop.example.com'], requestsPerMinute: 600 },
   paused: false,
   spark: {
     project: 'example-tributary-dev-spark',

@@ -12,6 +12,8 @@ export const environment: Environment = {
   alertAddress: 'nobody@example.com',
   hubspotUrl: 'https://api.hubapi.com',
   hubspotDailyShare: 0.8,
+  apis: {},
+  collect: { origins: ['*'], requestsPerMinute: 600_000 },
   paused: false,
   spark: { subnetRange: '10.20.0.0/22', maxExecutors: 2, ttlSeconds: 3600, jars: [] },
   personalReaders: [],

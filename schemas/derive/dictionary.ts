@@ -1,5 +1,7 @@
 /** Catalog -> the data dictionary, a page for people. */
+
 import type { Arrival, ColumnType, SourceColumn, TableColumn, Touch } from '../contract.ts';
+import { scheduleOf } from '../contract.ts';
 import type { Catalog } from './rules.ts';
 
 const meanings = {
@@ -81,9 +83,12 @@ function touched(touch: Touch): string {
 }
 
 function arrival(arrives: Arrival): string {
-  const { kind, schedule, ...settings } = arrives;
-  const rest = Object.entries(settings).map(([name, value]) => `${name} ${JSON.stringify(value)}`);
-  return [`\`${kind}\` on \`${schedule}\``, ...rest].join(', ');
+  const schedule = scheduleOf(arrives);
+  const rest = Object.entries(arrives)
+    .filter(([name]) => name !== 'kind' && name !== 'schedule')
+    .map(([name, value]) => `${name} ${JSON.stringify(value)}`);
+  const kind = `\`${arrives.kind}\`${schedule === null ? '' : ` on \`${schedule}\``}`;
+  return [kind, ...rest].join(', ');
 }
 
 function columnTable(columns: Readonly<Record<string, SourceColumn | TableColumn>>): string[] {

@@ -6,6 +6,7 @@ import {
   defaultDecoding,
   type SourceColumn,
   type SourceContract,
+  scheduleOf,
   type TableColumn,
   type TableContract,
 } from '../contract.ts';
@@ -135,8 +136,9 @@ function sourceFaults(source: SourceContract): readonly string[] {
     faults.push(`bounds.earliest is ${source.bounds.earliest}, not a day such as 2006-01-01`);
   }
   if (source.bounds.days_ahead < 0) faults.push('bounds.days_ahead is negative');
-  if (!isCron(source.arrives.schedule)) {
-    faults.push(`schedule ${source.arrives.schedule} is not a cron expression of five fields`);
+  const schedule = scheduleOf(source.arrives);
+  if (schedule !== null && !isCron(schedule)) {
+    faults.push(`schedule ${schedule} is not a cron expression of five fields`);
   }
   if ('observed_at' in columns) faults.push('column observed_at is the one that landing adds');
   for (const [name, column] of Object.entries(columns)) {

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
-import { functions } from '../../functions/settings.ts';
+import { functionOf, functions } from '../../functions/settings.ts';
+import { scheduleOf } from '../../schemas/contract.ts';
 import { isCron } from '../../schemas/derive/rules.ts';
 import { catalog } from '../../schemas/rendered/catalog.ts';
 import { asItIs, only, type Resource, reference, synthesised } from './stack.ts';
@@ -115,12 +116,19 @@ const messageOf = (job: Resource): unknown =>
   JSON.parse(Buffer.from(String((job['pubsub_target'] as Resource)['data']), 'base64').toString());
 
 test('every source is pulled on its schedule, every tick ticks, in UTC, and nothing else', () => {
-  const sources = Object.entries(catalog.sources).map(([name, source]) => ({
-    name: `pull-${name.replace('.', '-')}`,
-    schedule: source.arrives.schedule,
-    message: { source: name },
-    topic: topicRef('pull-hubspot', 'id'),
-  }));
+  const sources = Object.entries(catalog.sources).flatMap(([name, { arrives }]) => {
+    const schedule = scheduleOf(arrives);
+    if (schedule === null) return [];
+    const served = functionOf(arrives);
+    return [
+      {
+        name: `${served.split('-')[0]}-${name.replace('.', '-')}`,
+        schedule,
+        message: { source: name },
+        topic: topicRef(served, 'id'),
+      },
+    ];
+  });
   const ticks = functions.flatMap(({ inboxes }) =>
     inboxes.flatMap(({ topic, schedule }) =>
       schedule === undefined

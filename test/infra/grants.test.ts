@@ -86,8 +86,9 @@ const expected: Readonly<Record<Need, (name: string) => readonly string[]>> = {
     'storage_bucket control roles/storage.legacyBucketReader',
   ],
   ask: () => [...runsJobs, 'bigquery_dataset dataset_email roles/bigquery.dataViewer'],
-  hubspot: () => ['secret_manager_secret hubspot_token roles/secretmanager.secretAccessor'],
-  pull: () => ['pubsub_topic pull_hubspot roles/pubsub.publisher'],
+  messages: () => [],
+  publish: () => [],
+  inbox: () => ['storage_bucket inbox roles/storage.objectViewer'],
 };
 
 const given = (member: string): readonly string[] =>
@@ -96,10 +97,21 @@ const given = (member: string): readonly string[] =>
     .map(({ on, role, condition }) => `${on} ${role}${condition === '' ? '' : ` if ${condition}`}`)
     .sort();
 
-test.each(functions)('$name may do what it needs and nothing else', ({ name, needs }) => {
+test.each(functions)('$name may do what it needs and nothing else', (settings) => {
+  const { name, needs, asks = [], secret } = settings;
   const id = name.replaceAll('-', '_');
   expect(given(`service_account function_${id}_fn_${id}`)).toEqual(
-    [...new Set(needs.flatMap((need) => expected[need](name)))].sort(),
+    [
+      ...new Set([
+        ...needs.flatMap((need) => expected[need](name)),
+        ...asks.map((asked) => `pubsub_topic ${asked.replaceAll('-', '_')} roles/pubsub.publisher`),
+        ...(secret === undefined
+          ? []
+          : [
+              `secret_manager_secret ${secret.replaceAll('-', '_')} roles/secretmanager.secretAccessor`,
+            ]),
+      ]),
+    ].sort(),
   );
 });
 

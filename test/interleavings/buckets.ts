@@ -96,6 +96,29 @@ export class Buckets {
           }
         }),
       stat: (bucket, name) => call('stat', name, () => this.stat(bucket, name)),
+      stream: (bucket, name, generation) =>
+        call('stream', name, async () => {
+          if (this.stat(bucket, name)?.generation !== generation) return null;
+          const { bytes } = await this.state.read(bucket, name);
+          return (async function* () {
+            yield bytes;
+          })();
+        }),
+      copy: (from, to) =>
+        call('copy', to.name, async () => {
+          if (this.stat(to.bucket, to.name) !== null) return { outcome: 'refused' as const };
+          const { bytes } = await this.state.read(from.bucket, from.name);
+          const resource = await this.state.write(to.bucket, to.name, bytes, {
+            preconditions: { ifGenerationMatch: to.ifGeneration },
+          });
+          const object = stored(resource);
+          this.#watcher.written(object, bytes, null);
+          return {
+            outcome: 'written' as const,
+            generation: object.generation,
+            crc32c: object.crc32c,
+          };
+        }),
       write: (bucket, name, bytes, { ifGeneration, contentType }) =>
         call(
           'write',

@@ -3,6 +3,7 @@
 import { markWaiting } from '../../functions/land.ts';
 import { createJson, place, runNamed } from '../../functions/manifest.ts';
 import { addWindows, rangeOf } from '../../functions/pull.ts';
+import { tickSource } from '../../functions/ticks.ts';
 import type { Pipeline } from './pipeline.ts';
 import { dayOf, tableNames } from './spark.ts';
 
@@ -60,7 +61,5 @@ export async function backfill(pipeline: Pipeline, pass: string): Promise<void> 
   const from = to - simulation.random.between(1, 6) * 3_600_000;
   const windows = rangeOf('email.email_events', iso(from), iso(to), pass);
   await addWindows(world, config, EVENTS, windows);
-  await world.queue.publish(config.pullTopic, {
-    data: Buffer.from(JSON.stringify({ source: 'email.email_events' })),
-  });
+  await tickSource(world, 'email.email_events');
 }

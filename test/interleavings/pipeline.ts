@@ -1,14 +1,16 @@
 /** The deployed handlers in a simulated world, from an empty project to the end of all work. */
+
 import { setImmediate as turn } from 'node:timers/promises';
 import type { Config } from '../../functions/config.ts';
 import { handle as load } from '../../functions/load.ts';
 import type { Handler } from '../../functions/message.ts';
 import { handle as pull } from '../../functions/pull.ts';
 import { handle as reconcile } from '../../functions/reconcile.ts';
-import { functions } from '../../functions/settings.ts';
+import { functionOf, functions } from '../../functions/settings.ts';
 import { handle as submit } from '../../functions/submit.ts';
 import { handle as sweep } from '../../functions/sweep.ts';
 import type { World } from '../../functions/world.ts';
+import { scheduleOf } from '../../schemas/contract.ts';
 import { Account, DAY_MS } from './account.ts';
 import { Buckets } from './buckets.ts';
 import { catalog } from './contracts.ts';
@@ -23,7 +25,13 @@ const MINUTE_MS = 60_000;
 /** Eighty minutes before the second reading of what lies before six. */
 export const START = Date.UTC(2026, 10, 21, 5, 40);
 
-const names = { bronze: 'bronze', control: 'control', lake: 'lake', rejected: 'rejected' } as const;
+const names = {
+  bronze: 'bronze',
+  control: 'control',
+  lake: 'lake',
+  rejected: 'rejected',
+  inbox: 'inbox',
+} as const;
 
 const config: Config = {
   project: 'p',
@@ -31,8 +39,10 @@ const config: Config = {
   location: 'EU',
   environment: 'simulated',
   buckets: names,
-  pullTopic: 'pull-hubspot',
   hubspot: { url: 'https://hubspot.test', secret: 'token', dailyShare: 0.9 },
+  api: { url: '', secret: '' },
+  database: { secret: '' },
+  collect: null,
   spark: null,
   endpoints: {},
 };
@@ -177,11 +187,16 @@ function build(plan: Plan): Pipeline {
     buckets: names,
   });
   const logged = new Map<string, number>();
+  const absent = (): never => {
+    throw new Error('this world has no such service');
+  };
   const worldOf = (process: Process): World => ({
     objects: buckets.objects(process),
     queue: deliveries.queue(process),
     batches: spark.client(process),
     warehouse: tables.client(process),
+    subscriptions: { take: absent, acknowledge: absent },
+    postgres: { session: absent },
     secrets: { read: (name) => simulation.call(process, 'secrets', 'read', name, () => 'secret') },
     fetch: account.fetch(process),
     clock: {
@@ -282,9 +297,10 @@ function schedules(deliveries: Deliveries, simulation: Simulation, stormy: () =>
     }
   }
   for (const [source, contract] of Object.entries(catalog.sources)) {
-    const minutes = everyMinutes(contract.arrives.schedule);
+    if (!source.startsWith('email.')) continue;
+    const minutes = everyMinutes(scheduleOf(contract.arrives) ?? '');
     if (minutes === null) throw new Error(`${source} has a schedule that the model cannot read`);
-    deliveries.every(minutes, jitter(), 'pull-hubspot', () => ({ source }));
+    deliveries.every(minutes, jitter(), functionOf(contract.arrives), () => ({ source }));
   }
 }
 

@@ -1,6 +1,5 @@
 import { join, resolve } from 'node:path';
 import { expect, test } from 'vitest';
-import { pullFunctionOf } from '../../../functions/settings.ts';
 import { besideFaults } from '../../../schemas/derive/beside.ts';
 import { findContracts } from '../../../schemas/derive/render.ts';
 import { catalogFaults } from '../../../schemas/derive/rules.ts';
@@ -15,7 +14,13 @@ test('every contract keeps the rules of the catalog', () => {
 });
 
 test('every source has its payloads and its function, every table its SQL', async () => {
-  expect(await besideFaults(root, catalog, Object.keys(pullFunctionOf))).toEqual([]);
+  expect(
+    await besideFaults(
+      root,
+      catalog,
+      Object.values(catalog.sources).map(({ arrives }) => arrives.kind),
+    ),
+  ).toEqual([]);
 });
 
 test('rendered files are what the contracts say', async () => {

@@ -11,7 +11,13 @@ import type { Fault } from '../../../local/outside/hubspot/faults.ts';
 import { type RunningHubspot, startHubspot } from '../../../local/outside/hubspot/server.ts';
 import { memoryObjects, UNTIL, virtualClock } from '../readers/virtual_world.ts';
 
-const buckets = { bronze: 'bronze', control: 'control', lake: 'lake', rejected: 'rejected' };
+const buckets = {
+  bronze: 'bronze',
+  control: 'control',
+  lake: 'lake',
+  rejected: 'rejected',
+  inbox: 'inbox',
+};
 const SOURCE = 'email.email_events';
 
 let running: RunningHubspot | undefined;
@@ -55,8 +61,10 @@ async function pull(faults: readonly Fault[]) {
     location: 'EU',
     environment: 'test',
     buckets,
-    pullTopic: 'pull-hubspot',
     hubspot: { url: hubspot.url, secret: 'token', dailyShare: 0.9 },
+    api: { url: '', secret: '' },
+    database: { secret: '' },
+    collect: null,
     spark: null,
     endpoints: {},
   };

@@ -41,6 +41,12 @@ export function virtualClock(start: number): Clock & { readonly advance: (ms: nu
   };
 }
 
+/** As a download comes: in pieces that know nothing of lines. */
+async function* pieces(bytes: Buffer): AsyncGenerator<Buffer> {
+  const PIECE = 1_000;
+  for (let at = 0; at < bytes.length; at += PIECE) yield bytes.subarray(at, at + PIECE);
+}
+
 /** Storage's conditional verbs over a map. */
 export function memoryObjects(clock: Clock): Objects & { readonly names: () => readonly string[] } {
   const all = new Map<string, { bytes: Buffer; object: StoredObject }>();
@@ -49,6 +55,19 @@ export function memoryObjects(clock: Clock): Objects & { readonly names: () => r
     names: () => [...all.keys()].sort(),
     read: async (bucket, name) => all.get(`${bucket}/${name}`) ?? null,
     stat: async (bucket, name) => all.get(`${bucket}/${name}`)?.object ?? null,
+    stream: async (bucket, name, generation) => {
+      const found = all.get(`${bucket}/${name}`);
+      if (found?.object.generation !== generation) return null;
+      return pieces(found.bytes);
+    },
+    async copy(from, to) {
+      const found = all.get(`${from.bucket}/${from.name}`);
+      if (found?.object.generation !== from.generation) throw new Error(`${from.name} is gone`);
+      return this.write(to.bucket, to.name, found.bytes, {
+        ifGeneration: to.ifGeneration,
+        contentType: 'application/octet-stream',
+      });
+    },
     async write(bucket, name, bytes, { ifGeneration }) {
       const key = `${bucket}/${name}`;
       if ((all.get(key)?.object.generation ?? '0') !== ifGeneration) return { outcome: 'refused' };
