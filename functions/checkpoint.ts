@@ -41,7 +41,13 @@ export interface Checkpoint {
   /** One puller at a time; expires by itself. Correctness never depends on it, only economy. */
   readonly lease: { readonly holder: string; readonly until: string } | null;
   /** What stopped the last slice, for people; null = nothing did. */
-  readonly trouble: { readonly code: string; readonly message: string; readonly at: string } | null;
+  readonly trouble: {
+    readonly code: string;
+    readonly message: string;
+    readonly at: string;
+    /** It does not pass by itself. */
+    readonly needs_person: boolean;
+  } | null;
 }
 
 export const emptyCheckpoint = (domain: string, source: string): Checkpoint => ({

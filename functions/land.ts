@@ -138,6 +138,7 @@ export function openLanding(
       };
       // A run that brought nothing needs no batch; its manifest still says that it was read.
       if (files.length > 0) await markWaiting(world, config, of);
+      else await markEmpty(world, config, of, manifest.finished_at);
       return publishManifest(world, config, manifest);
     },
   };
@@ -187,6 +188,21 @@ export async function markWaiting(
       message: `${name} changed while it was renewed`,
     });
   }
+}
+
+/** Has a run that brought nothing found by its day: no part of bronze tells of it. */
+async function markEmpty(
+  world: World,
+  config: Config,
+  of: { readonly domain: string; readonly source: string; readonly run: string },
+  at: string,
+): Promise<void> {
+  const name = place.empty(of.domain, of.source, at.slice(0, 10), of.run);
+  // Refused: another attempt of the same run has said so.
+  await world.objects.write(config.buckets.control, name, Buffer.from('{}'), {
+    ifGeneration: '0',
+    contentType: 'application/json',
+  });
 }
 
 /** Takes claimed runs off the waiting list; gone already, or asked for anew meanwhile, is fine. */

@@ -166,6 +166,10 @@ export const batchName = (domain: string, sequence: number, attempt: number): st
 export const place = {
   run: (domain: string, source: string, run: string) => `runs/${domain}/${source}/${run}.json`,
   waiting: (domain: string, source: string, run: string) => `waiting/${domain}/${source}/${run}`,
+  empty: (domain: string, source: string, day: string, run: string) =>
+    `${place.emptyUnder(domain, source, day)}${run}`,
+  emptyUnder: (domain: string, source: string, day: string): string =>
+    `empty/${domain}/${source}/${day}/`,
   waitingUnder: (domain: string) => `waiting/${domain}/`,
   ledger: (domain: string) => `ledgers/${domain}.json`,
   claim: (domain: string, sequence: number, attempt: number) =>

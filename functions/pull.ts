@@ -306,7 +306,15 @@ function release(
   failure: Transient | Permanent | null,
 ): Promise<Checkpoint> {
   const at = new Date(world.clock.now()).toISOString();
-  const trouble = failure === null ? null : { code: failure.code, message: failure.message, at };
+  const trouble =
+    failure === null
+      ? null
+      : {
+          code: failure.code,
+          message: failure.message,
+          at,
+          needs_person: failure instanceof Permanent,
+        };
   return stepCheckpoint(world, config.buckets.control, of.domain, of.source, (held) => ({
     ...held,
     trouble,

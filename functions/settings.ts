@@ -152,6 +152,9 @@ const pullFunction = (of: {
   concurrency: 8,
 });
 
+/** The secret that holds HubSpot's private app token, by name. */
+export const hubspotSecret = 'hubspot-token';
+
 /** The pull functions that these sources need: one per credential. */
 export function pullFunctions(
   sources: Readonly<Record<string, SourceContract>>,
@@ -166,7 +169,7 @@ export function pullFunctions(
         pullFunction({
           name,
           about: 'Pulls every source that needs the HubSpot credential',
-          secret: 'hubspot-token',
+          secret: hubspotSecret,
           variables: [
             'TRIBUTARY_HUBSPOT_URL',
             'TRIBUTARY_HUBSPOT_SECRET',

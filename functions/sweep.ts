@@ -342,7 +342,7 @@ async function openWork(
   return { days: [...days].sort(), runs, batches };
 }
 
-/** Names of the manifests of runs with parts of these days; the work is a day's, never history's. */
+/** Names of the manifests of runs of these days, with parts or without; the work is a day's, never history's. */
 async function landedOn(
   world: World,
   config: Config,
@@ -356,6 +356,10 @@ async function landedOn(
       for (const part of await world.objects.list(config.buckets.bronze, prefix)) {
         const named = landedPart(part.name);
         if (named !== null) names.add(place.run(domain, source, named.run));
+      }
+      const under = place.emptyUnder(domain, source, day);
+      for (const { name } of await world.objects.list(config.buckets.control, under)) {
+        names.add(place.run(domain, source, name.slice(under.length)));
       }
     }
   }

@@ -43,9 +43,10 @@ export function makeBuckets(scope: Construct, environment: Environment): Buckets
       softDeleteDays: 7,
       rules: [
         {
-          // Rows of `ops` on their way into BigQuery; the manifests they were made of stay.
+          // Rows of `ops` on their way into BigQuery, and marks of runs that brought nothing; the
+          // manifests that both were made of stay.
           action: { type: 'Delete' },
-          condition: { age: 30, matchesPrefix: ['staging/'] },
+          condition: { age: 30, matchesPrefix: ['staging/', 'empty/'] },
         },
       ],
     }),

@@ -21,6 +21,8 @@ export interface Status {
     /** What stopped the last pull: its code, what happened and what to do; null = nothing did. */
     readonly trouble: string | null;
     readonly trouble_at: string | null;
+    /** The trouble does not pass by itself; null = there is none. */
+    readonly needs_person: boolean | null;
   }[];
   readonly domains: readonly {
     readonly domain: string;
@@ -66,6 +68,7 @@ export async function readStatus(target: Target): Promise<Status> {
             ? null
             : `${checkpoint.trouble.code}: ${checkpoint.trouble.message}`,
         trouble_at: checkpoint.trouble?.at ?? null,
+        needs_person: checkpoint.trouble?.needs_person ?? null,
       };
     }),
     domains: state.domains.map(({ name, ledger, waiting, failed }) => {

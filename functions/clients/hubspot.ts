@@ -6,6 +6,7 @@
  */
 import { Permanent, Transient } from '../errors.ts';
 import type { Budget } from '../readers/reader.ts';
+import { hubspotSecret } from '../settings.ts';
 import type { HttpAnswer, World } from '../world.ts';
 import { retryAfterMs } from './rate_budget.ts';
 
@@ -221,7 +222,7 @@ export function judge(answer: HttpAnswer, request: HubspotRequest, now: number):
     case 530:
       return refused(
         'hubspot_token',
-        `HubSpot does not accept the token (${status}${saying}). Put a valid private app token into the secret that TRIBUTARY_HUBSPOT_SECRET names, as a new version; the next tick takes it`,
+        `HubSpot does not accept the token (${status}${saying}). Put a valid private app token into the secret ${hubspotSecret}, as a new version; the next tick takes it`,
       );
     case 403:
       return refused(

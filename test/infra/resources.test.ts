@@ -102,7 +102,7 @@ test('nothing that counts is removed by age', () => {
   );
   expect(removals).toEqual([
     ['bronze', { days_since_noncurrent_time: 30 }],
-    ['control', { age: 30, matches_prefix: ['staging/'] }],
+    ['control', { age: 30, matches_prefix: ['staging/', 'empty/'] }],
     ['control', { days_since_noncurrent_time: 30 }],
     ['rejected', { age: 90 }],
     ['spark_staging', { age: 14 }],

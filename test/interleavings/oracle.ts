@@ -336,7 +336,7 @@ export class Oracle implements Watcher {
     for (const [name, manifest] of this.#manifests) {
       const over = manifest.files.length === 0 || taken.has(name);
       if (!over) faults.push(`${name} has come to no end`);
-      const state = manifest.files.length === 0 ? 'loaded' : rows.get(manifest.run)?.['state'];
+      const state = rows.get(manifest.run)?.['state'];
       // Written with its batch; what needs none appears with the hourly rebuild.
       const age = simulation.now - Date.parse(manifest.finished_at);
       if (age > 75 * 60_000 && age < 20 * 3600_000 && state !== 'loaded') {

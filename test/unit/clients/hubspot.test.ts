@@ -116,7 +116,7 @@ describe('a request', () => {
   });
 
   test.each<[Trouble, string, RegExp]>([
-    [{ kind: 'bad_token' }, 'hubspot_token', /TRIBUTARY_HUBSPOT_SECRET/],
+    [{ kind: 'bad_token' }, 'hubspot_token', /secret hubspot-token/],
     [{ kind: 'status', status: 530 }, 'hubspot_token', /new version/],
     [
       { kind: 'missing_scope', scopes: ['content', 'x.read'] },

@@ -18,7 +18,7 @@ const held = (change: Partial<Checkpoint>): Checkpoint => ({
 const doneAt = (hours: number): Checkpoint['done'] => [
   { window: span('hot', 3, 2), run: 'r', records: 0, at: ago(hours) },
 ];
-const trouble = { code: 'hubspot_unavailable', message: '502', at: ago(0.1) };
+const trouble = { code: 'hubspot_unavailable', message: '502', at: ago(0.1), needs_person: false };
 const lease = { holder: 'a', until: ago(-0.01) };
 
 describe('a source is late', () => {

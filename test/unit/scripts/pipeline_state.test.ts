@@ -74,7 +74,12 @@ describe('what a pipeline has still to do', () => {
   });
 
   it('stays where a person must act first', () => {
-    const trouble = { code: 'hubspot_unauthorized', message: 'the token is refused', at: 'now' };
+    const trouble = {
+      code: 'hubspot_unauthorized',
+      message: 'the token is refused',
+      at: 'now',
+      needs_person: false,
+    };
     const stopped = { ...checkpoint, open: [window], trouble };
     expect(unsettled({ ...settled, sources: [{ ...source, checkpoint: stopped }] })).toEqual([
       {

@@ -52,6 +52,7 @@ it('a trouble is shown whole, with when it happened and what comes next', () => 
         last_run: at('10:05'),
         trouble: 'hubspot_scope: give the private app the scope content',
         trouble_at: at('12:05'),
+        needs_person: true,
       },
     ],
     domains: [],
