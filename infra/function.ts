@@ -16,7 +16,8 @@ export class DeployedFunction extends Construct {
   /** Who it is while it runs. */
   readonly identity: Identity;
   readonly #resource: Cloudfunctions2Function;
-  readonly #caller: Identity;
+  /** Pub/Sub when it calls; null = it has nothing to deliver. */
+  readonly #caller: Identity | null;
   readonly #project: Project;
 
   constructor(
@@ -32,6 +33,8 @@ export class DeployedFunction extends Construct {
       /** Its zip: path as Terraform will see it, and its content's hash. */
       readonly zip: { readonly source: string; readonly sha256: string };
       readonly build: ImageBuild;
+      /** Anybody may call it: it judges requests itself. */
+      readonly isPublic: boolean;
     },
   ) {
     super(scope, id);
@@ -39,9 +42,6 @@ export class DeployedFunction extends Construct {
     this.settings = settings;
     this.#project = options.project;
     this.identity = new Identity(this, `fn-${settings.name}`, { about: settings.about });
-    this.#caller = new Identity(this, `push-${settings.name}`, {
-      about: `Pub/Sub when it calls ${settings.name}`,
-    });
     const object = new StorageBucketObject(this, 'zip', {
       bucket: code.name,
       // The hash in the name is what makes a change of code a change of the function.
@@ -68,7 +68,7 @@ export class DeployedFunction extends Construct {
         maxInstanceCount: settings.maxInstances,
         maxInstanceRequestConcurrency: settings.concurrency,
         // Pub/Sub of the same project counts as internal, at the service's own run.app address.
-        ingressSettings: 'ALLOW_INTERNAL_ONLY',
+        ingressSettings: options.isPublic ? 'ALLOW_ALL' : 'ALLOW_INTERNAL_ONLY',
         allTrafficOnLatestRevision: true,
         serviceAccountEmail: this.identity.email,
         environmentVariables: {
@@ -78,12 +78,17 @@ export class DeployedFunction extends Construct {
       },
       dependsOn: [...build.grants],
     });
-    new CloudRunV2ServiceIamMember(this, 'caller_invoker', {
-      name: this.#resource.name,
-      location: options.region,
-      role: 'roles/run.invoker',
-      member: this.#caller.member,
-    });
+    const mayCall = (id: string, member: string) =>
+      new CloudRunV2ServiceIamMember(this, id, {
+        name: this.#resource.name,
+        location: options.region,
+        role: 'roles/run.invoker',
+        member,
+      });
+    if (options.isPublic) mayCall('everybody_invoker', 'allUsers');
+    this.#caller = settings.inboxes.length === 0 ? null : this.#pushIdentity();
+    if (this.#caller === null) return;
+    mayCall('caller_invoker', this.#caller.member);
     // Projects older than April 2021 do not let Pub/Sub mint push tokens by themselves.
     this.#caller.grant(this.#project.pubsubAgent, 'roles/iam.serviceAccountTokenCreator');
   }
@@ -92,8 +97,14 @@ export class DeployedFunction extends Construct {
     return this.#resource.serviceConfig.uri;
   }
 
+  #pushIdentity(): Identity {
+    const { name } = this.settings;
+    return new Identity(this, `push-${name}`, { about: `Pub/Sub when it calls ${name}` });
+  }
+
   /** Subscribes the function to a topic under `<function>--<topic>`. */
   receive(topic: Topic): PushSubscription {
+    if (this.#caller === null) throw new Error(`${this.settings.name} has no inbox`);
     return new PushSubscription(this, topic.node.id, {
       name: `${this.settings.name}--${topic.node.id}`,
       topic,

@@ -223,6 +223,7 @@ export class TributaryStack extends TerraformStack {
         code: buckets.code,
         zip: { source: source(zip), sha256: zip.sha256 },
         build,
+        isPublic: settings.open === true && environment.collect !== null,
       });
       grantNeeds(deployed, estate);
       for (const inbox of settings.inboxes) {

@@ -2,7 +2,7 @@
 import { type Checkpoint, readCheckpoint } from '../functions/checkpoint.ts';
 import { type Ledger, readLedger } from '../functions/ledger.ts';
 import { place } from '../functions/manifest.ts';
-import { functions } from '../functions/settings.ts';
+import { drainedSubscription, functions, isPulled } from '../functions/settings.ts';
 import { transformedDomains } from '../functions/submit.ts';
 import { catalog } from '../schemas/rendered/catalog.ts';
 import type { Target } from './target.ts';
@@ -31,9 +31,21 @@ export interface PipelineState {
   readonly dead: ReadonlyMap<string, number>;
 }
 
-/** Names of the functions' own subscriptions, as infra/function.ts makes them. */
-const inboxes: ReadonlySet<string> = new Set(
-  functions.flatMap(({ name, inboxes }) => inboxes.map(({ topic }) => `${name}--${topic}`)),
+/** Sources by the subscription that their messages are drained from. */
+export const drained: ReadonlyMap<string, string> = new Map(
+  Object.entries(catalog.sources).flatMap(([name, { arrives }]) =>
+    arrives.kind === 'pubsub_messages' ? [[drainedSubscription(arrives.topic), name]] : [],
+  ),
+);
+
+/** Names of the functions' own subscriptions, as infra/function.ts makes them, and of drained ones. */
+const inboxes: ReadonlySet<string> = new Set([
+  ...functions.flatMap(({ name, inboxes }) => inboxes.map(({ topic }) => `${name}--${topic}`)),
+  ...drained.keys(),
+]);
+
+const pulled = Object.entries(catalog.sources).flatMap(([name, { arrives }]) =>
+  isPulled(arrives) ? [name] : [],
 );
 
 export async function readPipeline(target: Target): Promise<PipelineState> {
@@ -42,7 +54,7 @@ export async function readPipeline(target: Target): Promise<PipelineState> {
   const now = world.clock.now();
   const [sources, domains, backlog] = await Promise.all([
     Promise.all(
-      Object.keys(catalog.sources).map(async (name) => {
+      pulled.map(async (name) => {
         const [domain = '', source = ''] = name.split('.');
         const checkpoint = await readCheckpoint(world, control, domain, source);
         const leased = checkpoint.lease !== null && Date.parse(checkpoint.lease.until) > now;

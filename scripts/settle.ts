@@ -3,7 +3,13 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { type Command, InvalidArgumentError } from 'commander';
 import { place } from '../functions/manifest.ts';
 import { Failure } from './failure.ts';
-import { type PipelineState, readPipeline, type Unsettled, unsettled } from './pipeline_state.ts';
+import {
+  drained,
+  type PipelineState,
+  readPipeline,
+  type Unsettled,
+  unsettled,
+} from './pipeline_state.ts';
 import { duration, say } from './progress.ts';
 import { openTarget, type Target, type TargetOptions, withTarget } from './target.ts';
 
@@ -18,6 +24,9 @@ const SWEEP_MS = 120_000;
 
 /** The same when there are windows to read that nobody reads. */
 const READ_MS = 10_000;
+
+/** A backlog is drained anew this often: a slice goes on by itself while there is one. */
+const DRAIN_MS = 10_000;
 
 /** A batch manifest that nobody loads for this long may have lost its notification. */
 const LOAD_MS = 30_000;
@@ -85,10 +94,16 @@ async function hurry(
     next.set(key, now);
     await target.world.queue.publish(topic, { data: Buffer.from(JSON.stringify(data)) });
   };
+  for (const [subscription, source] of drained) {
+    if ((state.messages.get(subscription) ?? 0) === 0) continue;
+    await ask(`drain ${source}`, DRAIN_MS, 'drain', { source });
+  }
   for (const { name, ledger, waiting, recompute } of state.domains) {
     const work = waiting + recompute + ledger.stale > 0 || ledger.in_flight !== null;
     // Runs still being read would miss this batch, and soon make another.
-    const reading = state.sources.some((source) => source.leased);
+    const reading =
+      state.sources.some((source) => source.leased) ||
+      [...drained.keys()].some((subscription) => state.messages.has(subscription));
     if (work && (ledger.in_flight !== null || !reading)) {
       await ask(`submit ${name}`, FOLLOW_MS, 'submit-tick', { domain: name, now: true });
     }

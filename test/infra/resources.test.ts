@@ -78,17 +78,18 @@ test('every bucket is private, is never emptied by Terraform, and keeps what mus
     'bronze',
     'code',
     'control',
+    'inbox',
     'lake',
     'rejected',
     'spark_staging',
   ]);
   for (const [id, bucket] of buckets) {
-    const kept = ['bronze', 'control', 'lake', 'rejected'].includes(id);
+    const kept = ['bronze', 'control', 'inbox', 'lake', 'rejected'].includes(id);
     expect(bucket, id).toMatchObject({
       uniform_bucket_level_access: true,
       public_access_prevention: 'enforced',
       force_destroy: false,
-      versioning: { enabled: id === 'bronze' || id === 'control' },
+      versioning: { enabled: ['bronze', 'control', 'inbox'].includes(id) },
       soft_delete_policy: { retention_duration_seconds: kept ? 7 * 86_400 : 0 },
     });
   }
@@ -104,6 +105,8 @@ test('nothing that counts is removed by age', () => {
     ['bronze', { days_since_noncurrent_time: 30 }],
     ['control', { age: 30, matches_prefix: ['staging/', 'empty/'] }],
     ['control', { days_since_noncurrent_time: 30 }],
+    ['inbox', { age: 90 }],
+    ['inbox', { days_since_noncurrent_time: 30 }],
     ['rejected', { age: 90 }],
     ['spark_staging', { age: 14 }],
   ]);
