@@ -47,7 +47,7 @@ export class Topic extends Construct {
       topic: this.path,
       payloadFormat: 'JSON_API_V1',
       eventTypes: ['OBJECT_FINALIZE'],
-      objectNamePrefix: prefix,
+      ...(prefix === '' ? {} : { objectNamePrefix: prefix }),
       // Storage refuses a notification whose topic it may not publish to.
       dependsOn: [granted],
     });

@@ -88,15 +88,18 @@ test('every prefix that starts a stage is announced on its topic, once', () => {
   const wanted = functions.flatMap(({ inboxes }) =>
     inboxes.flatMap(({ topic, notifies }) => (notifies === undefined ? [] : [{ topic, notifies }])),
   );
-  expect(wanted.map(({ notifies }) => notifies)).toEqual(['runs/', 'loads/', 'batches/']);
-  const [control] = only(stack, 'google_storage_bucket', { name: 'example-tributary-dev-control' });
+  const stages = wanted.filter(({ notifies }) => notifies.bucket === 'control');
+  expect(stages.map(({ notifies }) => notifies.prefix)).toEqual(['runs/', 'loads/', 'batches/']);
   for (const { topic, notifies } of wanted) {
-    const [, notification] = only(stack, 'google_storage_notification', {
-      object_name_prefix: notifies,
+    const [bucket] = only(stack, 'google_storage_bucket', {
+      name: `example-tributary-dev-${notifies.bucket}`,
     });
-    expect(notification).toMatchObject({
-      bucket: reference('google_storage_bucket', control, 'name'),
+    const [, notification] = only(stack, 'google_storage_notification', {
       topic: topicRef(topic, 'id'),
+    });
+    expect(notification['object_name_prefix'] ?? '').toBe(notifies.prefix);
+    expect(notification).toMatchObject({
+      bucket: reference('google_storage_bucket', bucket, 'name'),
       event_types: ['OBJECT_FINALIZE'],
       payload_format: 'JSON_API_V1',
     });

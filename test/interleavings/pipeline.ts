@@ -260,13 +260,13 @@ function build(plan: Plan): Pipeline {
 function notifications(buckets: Buckets, deliveries: Deliveries, simulation: Simulation): void {
   const declared = functions.flatMap(({ inboxes }) =>
     inboxes.flatMap(({ topic, notifies }) =>
-      notifies === undefined
+      notifies?.bucket !== 'control'
         ? []
         : [
             {
               topic: `projects/p/topics/${topic}`,
               event_types: ['OBJECT_FINALIZE'],
-              object_name_prefix: notifies,
+              object_name_prefix: notifies.prefix,
               payload_format: 'NONE',
             },
           ],
