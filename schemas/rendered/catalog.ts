@@ -1,5 +1,8 @@
 /** Every contract, by name. Written by `./tributary render`; never edited. */
 import type { DomainContract, SourceContract, TableContract } from '../contract.ts';
+import { commerce as domain_commerce_commerce } from '../commerce/domain.ts';
+import { products as source_commerce_products } from '../commerce/sources/products.ts';
+import { users as source_commerce_users } from '../commerce/sources/users.ts';
 import { email as domain_email_email } from '../email/domain.ts';
 import { contacts as source_email_contacts } from '../email/sources/contacts.ts';
 import { email_campaigns as source_email_email_campaigns } from '../email/sources/email_campaigns.ts';
@@ -28,6 +31,7 @@ import { loads as table_ops_loads } from '../ops/tables/loads.ts';
 import { quality as table_ops_quality } from '../ops/tables/quality.ts';
 import { rejected as table_ops_rejected } from '../ops/tables/rejected.ts';
 import { runs as table_ops_runs } from '../ops/tables/runs.ts';
+import { website as domain_website_website } from '../website/domain.ts';
 
 export const catalog: {
   readonly domains: Readonly<Record<string, DomainContract>>;
@@ -35,10 +39,14 @@ export const catalog: {
   readonly tables: Readonly<Record<string, TableContract>>;
 } = {
   domains: {
+    commerce: domain_commerce_commerce,
     email: domain_email_email,
     ops: domain_ops_ops,
+    website: domain_website_website,
   },
   sources: {
+    'commerce.products': source_commerce_products,
+    'commerce.users': source_commerce_users,
     'email.contacts': source_email_contacts,
     'email.email_campaigns': source_email_email_campaigns,
     'email.email_events': source_email_email_events,
