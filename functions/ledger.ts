@@ -25,6 +25,8 @@ export interface InFlight {
   /** When this attempt was decided; its age tells a lost submit from a running batch. */
   readonly attempted_at: string;
   readonly failures: readonly ({ readonly attempt: number } & Failure)[];
+  /** Loaded; its runs are leaving the waiting list. */
+  readonly closing?: true;
 }
 
 export interface Ledger {
@@ -159,9 +161,19 @@ export function failed(
  * does the same work from the same base.
  */
 export function abandoned(ledger: Ledger, sequence: number, now: string): Ledger | null {
-  if (ledger.in_flight?.sequence !== sequence) return null;
+  if (ledger.in_flight?.sequence !== sequence || ledger.in_flight.closing) return null;
   const count = (ledger.abandoned?.count ?? 0) + 1;
   return { ...ledger, in_flight: null, abandoned: { count, at: now } };
+}
+
+/**
+ * The batch stands in the tables and its runs leave the waiting list: from here on nobody may give
+ * it up, for its claim could no longer go back there. Null = nothing to write down.
+ */
+export function closing(ledger: Ledger, sequence: number): Ledger | null {
+  const flight = ledger.in_flight;
+  if (flight?.sequence !== sequence || flight.closing) return null;
+  return { ...ledger, in_flight: { ...flight, closing: true } };
 }
 
 export function loaded(

@@ -14,7 +14,7 @@ import { catalog } from '../schemas/rendered/catalog.ts';
 import type { Config } from './config.ts';
 import { Permanent, Transient } from './errors.ts';
 import { removeWaiting } from './land.ts';
-import { abandoned, type Ledger, loaded, readLedger, stepLedger } from './ledger.ts';
+import { abandoned, closing, type Ledger, loaded, readLedger, stepLedger } from './ledger.ts';
 import {
   type BatchManifest,
   checkManifest,
@@ -316,7 +316,7 @@ async function close(
 ): Promise<void> {
   const { domain, sequence } = manifest;
   const bucket = config.buckets.control;
-  const { ledger } = await readLedger(world, bucket, domain);
+  const ledger = await stepLedger(world, bucket, domain, (held) => closing(held, sequence));
   if (ledger.in_flight?.sequence === sequence) {
     const done = new Set(manifest.runs);
     await removeWaiting(

@@ -233,6 +233,15 @@ export class Oracle implements Watcher {
     const work = [...was.runs.map((run) => run.manifest), ...was.recompute];
     const setAside = work.some((name) => this.#failed.has(name));
     const abandoned = (next.abandoned?.count ?? 0) > (before.abandoned?.count ?? 0);
+    if (abandoned) {
+      for (const { manifest } of was.runs) {
+        const of = runNamed(manifest);
+        if (of === null) continue;
+        const marker = place.waiting(of.domain, of.source, of.run);
+        if (this.#around.buckets.stat(names.control, marker) !== null) continue;
+        this.#breaks(`batch ${was.sequence} was given up, but ${manifest} does not wait`);
+      }
+    }
     if (next.loaded < was.sequence && !setAside && !abandoned) {
       this.#breaks(`batch ${was.sequence} left the ledger without being loaded or set aside`);
     }

@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import {
   abandoned,
   claimed,
+  closing,
   emptyLedger,
   failed,
   type InFlight,
@@ -84,6 +85,16 @@ describe('the ledger', () => {
     const once = abandoned(ledger, 1, now);
     expect(once).toMatchObject({ in_flight: null, abandoned: { count: 1 }, base: {} });
     expect(abandoned(once ?? ledger, 1, now)).toBeNull();
+  });
+
+  it('lets nobody give up a batch whose runs are leaving the waiting list', () => {
+    const ledger = claim();
+    const ending = closing(ledger, 1);
+    expect(ending?.in_flight).toMatchObject({ sequence: 1, closing: true });
+    expect(abandoned(ending ?? ledger, 1, now)).toBeNull();
+    expect(closing(ending ?? ledger, 1)).toBeNull();
+    const batch = { sequence: 1, versions: {}, stale_left: 0 };
+    expect(loaded(ending ?? ledger, batch)).toMatchObject({ loaded: 1, in_flight: null });
   });
 
   it('knows when stale partitions do not get fewer', () => {
