@@ -233,6 +233,43 @@ const pulling = pullFunctions(catalog.sources);
 export const functions: readonly FunctionSettings[] = [
   ...pulling,
   {
+    name: 'drain',
+    entry: 'drain',
+    about: 'Messages of the topics that others publish to become runs in bronze',
+    inboxes: [{ topic: 'drain' }],
+    needs: ['control', 'land', 'messages'],
+    asks: ['drain'],
+    variables: [...everywhere, 'TRIBUTARY_BUCKET_BRONZE'],
+    memory: '1Gi',
+    cpu: '1',
+    // A slice takes messages for forty seconds; then they are landed and acknowledged.
+    timeoutSeconds: 120,
+    maxInstances: 4,
+    concurrency: 1,
+  },
+  {
+    name: 'collect',
+    entry: 'collect',
+    about: 'Takes events over HTTP, from browsers and servers, and publishes them',
+    inboxes: [],
+    needs: ['publish'],
+    open: true,
+    variables: [
+      'TRIBUTARY_PROJECT',
+      'TRIBUTARY_REGION',
+      'TRIBUTARY_LOCATION',
+      'TRIBUTARY_ENVIRONMENT',
+      'TRIBUTARY_ENDPOINTS',
+      'TRIBUTARY_COLLECT',
+    ],
+    memory: '512M',
+    cpu: '1',
+    timeoutSeconds: 60,
+    maxInstances: 10,
+    // Events of concurrent requests share publish requests: the more at once, the fewer of those.
+    concurrency: 500,
+  },
+  {
     name: 'submit',
     entry: 'submit',
     about: 'Waiting runs of a domain become one Spark batch',

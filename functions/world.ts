@@ -93,12 +93,19 @@ export interface Postgres {
   session<T>(url: string, work: (session: PostgresSession) => Promise<T>): Promise<T>;
 }
 
+export interface OutgoingMessage {
+  readonly data: Buffer;
+  readonly attributes?: Readonly<Record<string, string>>;
+}
+
 export interface Queue {
   /** Publishes one message; resolves when Pub/Sub has it. `topic` is the short name. */
-  publish(
-    topic: string,
-    message: { readonly data: Buffer; readonly attributes?: Readonly<Record<string, string>> },
-  ): Promise<void>;
+  publish(topic: string, message: OutgoingMessage): Promise<void>;
+  /**
+   * Publishes up to 1,000 messages (9 MB as base64) in one request; resolves when Pub/Sub has all of
+   * them. After a rejection they may have been published all the same.
+   */
+  publishAll(topic: string, messages: readonly OutgoingMessage[]): Promise<void>;
 }
 
 export type BatchState =

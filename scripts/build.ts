@@ -57,8 +57,15 @@ export async function buildFunction(
   const later = new Map<string, StdinOptions>();
   const entry: StdinOptions = {
     contents: [
-      `import { handle } from './functions/${settings.entry}.ts';`,
-      "import { serve } from './functions/serve.ts';",
+      ...(settings.open === true
+        ? [
+            `import { handleRequest as handle } from './functions/${settings.entry}.ts';`,
+            "import { serveRequests as serve } from './functions/serve.ts';",
+          ]
+        : [
+            `import { handle } from './functions/${settings.entry}.ts';`,
+            "import { serve } from './functions/serve.ts';",
+          ]),
       `serve(handle, ${JSON.stringify(settings.name)});`,
     ].join('\n'),
     resolveDir: project,

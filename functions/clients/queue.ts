@@ -1,5 +1,5 @@
 /** Publishing to Pub/Sub by REST: the gRPC client would cost a function its quick start. */
-import type { Queue } from '../world.ts';
+import type { OutgoingMessage, Queue } from '../world.ts';
 import { googleRest, type Rest } from './google_rest.ts';
 
 /** A lost answer is tried again, so a message may be published twice; readers bear duplicates. */
@@ -10,13 +10,17 @@ export function pubsubQueue(options: {
   readonly rest?: Rest;
 }): Queue {
   const { project, endpoint = 'https://pubsub.googleapis.com', rest = googleRest } = options;
-  return {
-    publish: async (topic, { data, attributes = {} }) => {
-      await rest({
-        method: 'POST',
-        url: `${endpoint}/v1/projects/${project}/topics/${topic}:publish`,
-        body: { messages: [{ data: data.toString('base64'), attributes }] },
-      });
-    },
+  const publishAll = async (topic: string, messages: readonly OutgoingMessage[]): Promise<void> => {
+    await rest({
+      method: 'POST',
+      url: `${endpoint}/v1/projects/${project}/topics/${topic}:publish`,
+      body: {
+        messages: messages.map(({ data, attributes = {} }) => ({
+          data: data.toString('base64'),
+          attributes,
+        })),
+      },
+    });
   };
+  return { publish: (topic, message) => publishAll(topic, [message]), publishAll };
 }

@@ -69,13 +69,17 @@ export class Deliveries {
   }
 
   queue(process: Process): Queue {
-    return {
-      publish: (topic, { data, attributes = {} }) => {
-        const text = data.toString();
-        const send = (): void => this.publish(topic, { data: JSON.parse(text), attributes });
-        return this.#simulation.call(process, 'pubsub', 'publish', `${topic} ${text}`, send, send);
-      },
+    const publishAll: Queue['publishAll'] = (topic, messages) => {
+      const texts = messages.map(({ data }) => data.toString());
+      const send = (): void => {
+        messages.forEach(({ attributes = {} }, i) => {
+          this.publish(topic, { data: JSON.parse(texts[i] as string), attributes });
+        });
+      };
+      const what = `${topic} ${texts.join(' ')}`;
+      return this.#simulation.call(process, 'pubsub', 'publish', what, send, send);
     };
+    return { publish: (topic, message) => publishAll(topic, [message]), publishAll };
   }
 
   /** Takes a message as Pub/Sub does: from here on it is Pub/Sub's to deliver. */

@@ -31,7 +31,7 @@ describe('the configuration', () => {
     'of %s is read from exactly the variables it declares',
     (_name, settings) => {
       const config = readConfig(of(settings.variables), settings.variables);
-      expect(config.buckets.control).toBe('c');
+      expect(config.project).toBe('p');
     },
   );
 

@@ -1,0 +1,202 @@
+/**
+ * Drain: what waits in a source's own subscription becomes runs in bronze.
+ *
+ * A message names a source. Unary pulls take its messages, several at once, for at most forty
+ * seconds; everything taken is landed, and acknowledged only when its run manifest is durable. A
+ * slice that ends with a backlog asks for the next one. Drains may overlap: a message that comes
+ * twice is merged by its key in silver.
+ */
+import { catalog } from '../schemas/rendered/catalog.ts';
+import type { Config } from './config.ts';
+import { Permanent } from './errors.ts';
+import { type Landing, openLanding } from './land.ts';
+import type { Handler } from './message.ts';
+import { drainedSubscription } from './settings.ts';
+import { tickSource } from './ticks.ts';
+import type { TakenMessage, World } from './world.ts';
+
+/** Then nothing more is taken. With landing and acknowledging it stays below every lease's end. */
+export const SLICE_MS = 40_000;
+
+/** Messages asked for by one pull: the most there may be. */
+const TAKEN_AT_ONCE = 1_000;
+
+/** Pulls at once: an answer takes its time, and brings at most ten megabytes. */
+const LANES = 6;
+
+/** What one landing takes, so that what is held until its manifest is durable stays bounded. */
+const LANDING_MESSAGES = 100_000;
+const LANDING_BYTES = 64 << 20;
+
+export const handle: Handler = async (message, world, config) => {
+  const name = String(message.data['source'] ?? '');
+  const arrives = catalog.sources[name]?.arrives;
+  if (arrives?.kind !== 'pubsub_messages') {
+    throw new Permanent({
+      code: 'unknown_source',
+      message: `no source called "${name}" arrives as messages`,
+    });
+  }
+  const [domain = '', source = ''] = name.split('.');
+  const { backlog } = await drainSource(world, config, { domain, source, topic: arrives.topic });
+  if (backlog) await tickSource(world, name, { continues: true });
+};
+
+export interface Drained {
+  readonly runs: number;
+  readonly messages: number;
+  /** The slice was over before the subscription was empty. */
+  readonly backlog: boolean;
+}
+
+/**
+ * One slice. What was taken before a failure is landed and acknowledged all the same.
+ * @throws Transient, Permanent
+ */
+export async function drainSource(
+  world: World,
+  config: Config,
+  of: { readonly domain: string; readonly source: string; readonly topic: string },
+): Promise<Drained> {
+  const { clock, subscriptions } = world;
+  const subscription = drainedSubscription(of.topic);
+  const began = clock.now();
+  const deadline = began + SLICE_MS;
+  const landings = new Landings(world, config, { ...of, subscription });
+  let finds = 0;
+  let backlog = false;
+
+  /** @returns whether there may be more that was published before this slice began */
+  const takeOnce = async (): Promise<boolean> => {
+    const before = finds;
+    const messages = await subscriptions.take(subscription, TAKEN_AT_ONCE);
+    // An empty answer is no proof while others find something.
+    if (messages.length === 0) return finds > before;
+    finds += 1;
+    await landings.add(messages, clock.now());
+    // What is published meanwhile is the next tick's: a steady stream would keep us for the whole
+    // slice, a message at a time.
+    return messages.some(({ publishedAt }) => publishedAt < began);
+  };
+  const lane = async (): Promise<void> => {
+    while (clock.now() < deadline) {
+      if (landings.failures.length > 0 || !(await takeOnce())) return;
+    }
+    backlog = true;
+  };
+  // Mostly there is nothing, or little: one pull finds out.
+  let more = false;
+  const first = takeOnce().then((found) => {
+    more = found;
+  });
+  await first.catch(landings.fail);
+  if (more) await Promise.all(Array.from({ length: LANES }, () => lane().catch(landings.fail)));
+  await landings.close();
+  const { runs, messages } = landings;
+  if (messages > 0) {
+    world.log('INFO', 'drained', { source: `${of.domain}.${of.source}`, runs, messages, backlog });
+  }
+  if (landings.failures.length > 0) throw landings.failures[0];
+  return { runs, messages, backlog };
+}
+
+interface Drains {
+  readonly domain: string;
+  readonly source: string;
+  readonly subscription: string;
+}
+
+/** A landing that is being filled, with what is to be acknowledged when it is durable. */
+interface Open {
+  readonly landing: Landing;
+  readonly ackIds: string[];
+  bytes: number;
+}
+
+/** Landings one after another: one is filled while the one before it becomes durable. */
+class Landings {
+  /** Landed and acknowledged. */
+  runs = 0;
+  messages = 0;
+  /** After one nothing more need be taken; what has been taken is still landed where it can be. */
+  readonly failures: unknown[] = [];
+  readonly #world: World;
+  readonly #config: Config;
+  readonly #of: Drains;
+  #open: Open | null = null;
+  /** Appends in turn: a landing takes one line after the other. */
+  #turn: Promise<void> = Promise.resolve();
+  /** The landing before this one. */
+  #settling: Promise<void> = Promise.resolve();
+
+  constructor(world: World, config: Config, of: Drains) {
+    this.#world = world;
+    this.#config = config;
+    this.#of = of;
+  }
+
+  readonly fail = (failure: unknown): void => {
+    this.failures.push(failure);
+  };
+
+  /** Resolves when the messages are in a landing; durable, and acknowledged, they are later. */
+  add(messages: readonly TakenMessage[], askedAt: number): Promise<void> {
+    this.#turn = this.#turn.then(() => this.#append(messages, askedAt)).catch(this.fail);
+    return this.#turn;
+  }
+
+  /** Settles what is open, and waits for all. */
+  async close(): Promise<void> {
+    await this.#turn;
+    await this.#settle();
+    await this.#settling;
+  }
+
+  async #append(messages: readonly TakenMessage[], askedAt: number): Promise<void> {
+    const open = this.#open ?? this.#begin();
+    // Whatever goes wrong leaves no landing that lacks a line: all of it is delivered again.
+    this.#open = null;
+    for (const message of messages) {
+      const { ackId, data } = message;
+      await open.landing.append({ payload: data, meta: metaOf(message), askedAt, records: 1 });
+      open.ackIds.push(ackId);
+      open.bytes += data.length;
+    }
+    this.#open = open;
+    const full = open.ackIds.length >= LANDING_MESSAGES || open.bytes >= LANDING_BYTES;
+    if (full) await this.#settle();
+  }
+
+  #begin(): Open {
+    const { clock, random } = this.#world;
+    const digits = new Date(clock.now()).toISOString().replace(/[^0-9]/g, '');
+    const run = `drain-${digits}-${random.id()}`;
+    const { domain, source } = this.#of;
+    const landing = openLanding(this.#world, this.#config, { domain, source, run });
+    return { landing, ackIds: [], bytes: 0 };
+  }
+
+  async #settle(): Promise<void> {
+    const open = this.#open;
+    this.#open = null;
+    await this.#settling;
+    if (open !== null) this.#settling = this.#finish(open).catch(this.fail);
+  }
+
+  async #finish({ landing, ackIds }: Open): Promise<void> {
+    await landing.finish({ window: null, remaining: null });
+    await this.#world.subscriptions.acknowledge(this.#of.subscription, ackIds);
+    this.runs += 1;
+    this.messages += ackIds.length;
+  }
+}
+
+function metaOf(message: TakenMessage): Readonly<Record<string, unknown>> {
+  const { id, publishedAt, attributes, orderingKey } = message;
+  const meta = {
+    message_id: id,
+    published_at: new Date(publishedAt).toISOString(),
+    attributes,
+  };
+  return orderingKey === '' ? meta : { ...meta, ordering_key: orderingKey };
+}
