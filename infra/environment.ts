@@ -24,6 +24,11 @@ export interface Environment {
   readonly hubspotUrl: string;
   /** Share of the account's daily quota this pipeline may use, 0 to 1. */
   readonly hubspotDailyShare: number;
+  /**
+   * Network over which the functions that read databases reach them, and a free /28 in it for the
+   * connector; null = databases have public addresses.
+   */
+  readonly databases: { readonly network: string; readonly range: string } | null;
   /** Base URLs of REST APIs in place of the ones their contracts name, by API. */
   readonly apis: Readonly<Record<string, string>>;
   /** Who may send events over HTTP; null = nobody, the collect function answers only inside. */

@@ -5,6 +5,7 @@ import { StorageBucketObject } from '@cdktf/provider-google/lib/storage-bucket-o
 import { Construct } from 'constructs';
 import { allocator, type FunctionSettings, type Variable } from '../functions/settings.ts';
 import type { Bucket } from './bucket.ts';
+import type { Connector } from './connector.ts';
 import { Identity } from './identity.ts';
 import type { ImageBuild } from './image_build.ts';
 import type { Project } from './project.ts';
@@ -33,6 +34,8 @@ export class DeployedFunction extends Construct {
       /** Its zip: path as Terraform will see it, and its content's hash. */
       readonly zip: { readonly source: string; readonly sha256: string };
       readonly build: ImageBuild;
+      /** Way into the network of what it reads; null = none is needed. */
+      readonly connector: Connector | null;
       /** Anybody may call it: it judges requests itself. */
       readonly isPublic: boolean;
     },
@@ -69,6 +72,12 @@ export class DeployedFunction extends Construct {
         maxInstanceRequestConcurrency: settings.concurrency,
         // Pub/Sub of the same project counts as internal, at the service's own run.app address.
         ingressSettings: options.isPublic ? 'ALLOW_ALL' : 'ALLOW_INTERNAL_ONLY',
+        ...(options.connector === null
+          ? {}
+          : {
+              vpcConnector: options.connector.id,
+              vpcConnectorEgressSettings: 'PRIVATE_RANGES_ONLY',
+            }),
         allTrafficOnLatestRevision: true,
         serviceAccountEmail: this.identity.email,
         environmentVariables: {

@@ -39,6 +39,7 @@ const serviceOfType: Readonly<Record<string, string>> = {
   google_secret_manager: 'secretmanager',
   google_service_account: 'iam',
   google_storage: 'storage',
+  google_vpc_access: 'vpcaccess',
 };
 
 /** A first apply must not touch a service before it is switched on. */

@@ -17,6 +17,7 @@ import { Alerts } from './alerts.ts';
 import type { Artifact, Artifacts } from './artifacts.ts';
 import { makeBuckets } from './buckets.ts';
 import { Budget } from './budget.ts';
+import { Connector } from './connector.ts';
 import { Dataset } from './dataset.ts';
 import type { Environment } from './environment.ts';
 import { DeployedFunction } from './function.ts';
@@ -60,6 +61,7 @@ export class TributaryStack extends TerraformStack {
         ...(environment.spark.project === undefined ? sparkServices : []),
         ...(environment.budget === null ? [] : ['billingbudgets']),
         ...(showsPersonal(catalog) ? ['datacatalog'] : []),
+        ...(environment.databases === null ? [] : ['vpcaccess']),
       ],
     });
     const sparkProject =
@@ -180,6 +182,10 @@ export class TributaryStack extends TerraformStack {
       roles: makeRoles(this, environment),
       sources: catalog.sources,
     };
+    const connector =
+      environment.databases === null
+        ? null
+        : new Connector(this, 'databases', { region, ...environment.databases });
     const build = makeImageBuild(this, project, region);
     const agent = storageAgent(this, environment.project);
     const apiUrl = (name: string): string => {
@@ -223,6 +229,7 @@ export class TributaryStack extends TerraformStack {
         code: buckets.code,
         zip: { source: source(zip), sha256: zip.sha256 },
         build,
+        connector: settings.variables.includes('TRIBUTARY_DATABASE_SECRET') ? connector : null,
         isPublic: settings.open === true && environment.collect !== null,
       });
       grantNeeds(deployed, estate);

@@ -37,6 +37,7 @@ export const withoutEffect: Readonly<Record<string, string>> = {
   google_service_account: 'an identity matters where something is granted to it',
   google_service_account_iam_member: access,
   google_storage_bucket_iam_member: access,
+  google_vpc_access_connector: 'everything is on this machine',
 };
 
 /** Types that are started, with every property they may have. */
@@ -105,6 +106,8 @@ export const known: Readonly<Record<string, { readonly [name: string]: Known }>>
       min_instance_count: 'one instance always runs',
       service_account_email: access,
       timeout_seconds: true,
+      vpc_connector: 'everything is on this machine',
+      vpc_connector_egress_settings: 'everything is on this machine',
     },
   },
   google_pubsub_subscription: {

@@ -24,6 +24,7 @@ export const buckets = {
   control: 'bench-control',
   lake: 'bench-lake',
   rejected: 'bench-rejected',
+  inbox: 'bench-inbox',
 } as const;
 
 export interface Services {
@@ -62,6 +63,11 @@ export function variablesOf(
     TRIBUTARY_BUCKET_CONTROL: buckets.control,
     TRIBUTARY_BUCKET_LAKE: buckets.lake,
     TRIBUTARY_BUCKET_REJECTED: buckets.rejected,
+    TRIBUTARY_BUCKET_INBOX: buckets.inbox,
+    TRIBUTARY_API_URL: hubspot,
+    TRIBUTARY_API_SECRET: settings.secret ?? '',
+    TRIBUTARY_DATABASE_SECRET: settings.secret ?? '',
+    TRIBUTARY_COLLECT: JSON.stringify({ origins: ['*'], requestsPerMinute: 1e9 }),
     TRIBUTARY_HUBSPOT_URL: hubspot,
     TRIBUTARY_HUBSPOT_SECRET: 'hubspot-token',
     TRIBUTARY_HUBSPOT_DAILY_SHARE: '1',

@@ -9,6 +9,7 @@ export const environment: Environment = {
   alertAddress: 'data-alerts@example.com',
   hubspotUrl: 'https://api.hubapi.com',
   hubspotDailyShare: 0.8,
+  databases: { network: 'default', range: '10.8.0.0/28' },
   apis: {},
   collect: { origins: ['https://shop.example.com'], requestsPerMinute: 600 },
   paused: false,

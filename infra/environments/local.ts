@@ -12,6 +12,7 @@ export const environment: Environment = {
   alertAddress: 'nobody@example.com',
   hubspotUrl: 'https://api.hubapi.com',
   hubspotDailyShare: 0.8,
+  databases: null,
   apis: {},
   collect: { origins: ['*'], requestsPerMinute: 600_000 },
   paused: false,

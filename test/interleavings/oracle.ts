@@ -238,7 +238,7 @@ export class Oracle implements Watcher {
         const of = runNamed(manifest);
         if (of === null) continue;
         const marker = place.waiting(of.domain, of.source, of.run);
-        if (this.#around.buckets.stat(names.control, marker) !== null) continue;
+        if (this.#around.buckets.stat(this.#around.names.control, marker) !== null) continue;
         this.#breaks(`batch ${was.sequence} was given up, but ${manifest} does not wait`);
       }
     }
