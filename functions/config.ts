@@ -6,6 +6,8 @@ import { type CollectSettings, type SparkSettings, type Variable, variables } fr
 export interface Endpoints {
   readonly storage?: string;
   readonly pubsub?: string;
+  /** `host:port` of Pub/Sub's gRPC face. */
+  readonly pubsub_grpc?: string;
   readonly bigquery?: string;
   readonly dataproc?: string;
   readonly secrets?: string;

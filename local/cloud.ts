@@ -218,6 +218,7 @@ async function startParts(
     TRIBUTARY_ENDPOINTS: JSON.stringify({
       storage: storage.url,
       pubsub: pubsub.restUrl,
+      pubsub_grpc: pubsub.grpcUrl,
       bigquery: bigquery.url,
       dataproc: dataproc.endpoint,
       secrets: platform.url,

@@ -10,6 +10,7 @@ import { wholeFetch } from './fetch.ts';
 import { storageObjects } from './objects.ts';
 import { pubsubQueue } from './queue.ts';
 import { managedSecrets } from './secrets.ts';
+import { pubsubSubscriptions } from './subscriptions.ts';
 import { bigqueryWarehouse } from './warehouse.ts';
 
 /**
@@ -24,7 +25,7 @@ export function deployedWorld(config: Config): World {
   return {
     objects: storageObjects({ project, ...at(endpoints.storage) }),
     queue: pubsubQueue({ project, ...at(endpoints.pubsub) }),
-    subscriptions: { take: none, acknowledge: none },
+    subscriptions: pubsubSubscriptions({ project, ...at(endpoints.pubsub_grpc) }),
     postgres: { session: none },
     secrets: managedSecrets({ project, ...at(endpoints.secrets) }),
     warehouse: bigqueryWarehouse({
