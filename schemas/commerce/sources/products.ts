@@ -14,7 +14,8 @@ export const products = defineSource({
     full_every_hours: 24,
   },
   records: null,
-  key: ['product_id'],
+  // Every version that was seen stays: an event without a price is given the price of its time.
+  key: ['product_id', 'version_at'],
   // Of two updates the one that is committed last may carry the earlier time: snapshots are in order.
   version: 'observed_at',
   deleted: 'is_deleted',
@@ -26,6 +27,13 @@ export const products = defineSource({
     price: { type: 'NUMERIC', about: 'Current price' },
     date: { type: 'DATE', about: 'Day the product was added' },
     updated_at: { type: 'TIMESTAMP', about: 'When the row last changed' },
+    version_at: {
+      type: 'TIMESTAMP',
+      required: true,
+      // An absence carries no time of its own: it was true when it was noticed.
+      sql: 'coalesce(updated_at, observed_at)',
+      about: 'Since when the row has been so, as far as it says',
+    },
     is_deleted: { type: 'BOOL', from: '_deleted', about: 'Gone from the table' },
   },
 });
