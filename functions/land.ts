@@ -19,6 +19,7 @@ import {
   type RunManifest,
   readJson,
   runNamed,
+  type UploadedFile,
 } from './manifest.ts';
 import type { World } from './world.ts';
 
@@ -45,10 +46,21 @@ export interface Landing {
     readonly askedAt?: number;
     readonly records: number;
   }): Promise<void>;
+  /**
+   * Copies what the lines are made of under the attempt, inside Storage. Not among `files`, whose
+   * lines are read.
+   */
+  keepOriginal(from: {
+    readonly bucket: string;
+    readonly name: string;
+    readonly generation: string;
+  }): Promise<UploadedFile['original']>;
   /** Writes what is left and the manifest; returns the manifest that counts, ours or another attempt's. */
   finish(outcome: {
     readonly window: Window | null;
     readonly remaining: Window | null;
+    readonly upload?: UploadedFile;
+    readonly published?: Readonly<Record<string, number>>;
   }): Promise<RunManifest>;
 }
 
@@ -116,7 +128,21 @@ export function openLanding(
       if (rawBytes >= CHUNK_BYTES) compress();
       if (compressedBytes >= PART_BYTES) await writePart();
     },
-    async finish({ window, remaining }) {
+    async keepOriginal(from) {
+      const name = `${folder}original`;
+      const to = { bucket: config.buckets.bronze, name, ifGeneration: '0' };
+      const result = await world.objects.copy(from, to);
+      const copy = await world.objects.stat(to.bucket, name);
+      if (result.outcome === 'refused' || copy?.generation !== result.generation) {
+        throw new Transient({
+          code: 'part_exists',
+          message: `${name} is not the copy that was just made; another attempt will use another folder`,
+        });
+      }
+      const { generation, crc32c, size } = copy;
+      return { name, generation, crc32c, bytes: size };
+    },
+    async finish({ window, remaining, upload, published }) {
       if (world.clock.now() - startedAt > LONGEST_ATTEMPT_MS) {
         throw new Transient({
           code: 'attempt_too_old',
@@ -135,6 +161,8 @@ export function openLanding(
         files,
         records,
         bytes: files.reduce((sum, file) => sum + file.bytes, 0),
+        ...(upload === undefined ? {} : { upload }),
+        ...(published === undefined ? {} : { published }),
       };
       // A run that brought nothing needs no batch; its manifest still says that it was read.
       if (files.length > 0) await markWaiting(world, config, of);

@@ -16,6 +16,8 @@
  *   litter/<domain>/<day>                        that day's litter has been removed
  *   checkpoints/<domain>/<source>.json           checkpoint.ts
  *   keys/<domain>/<source>/...                   keys known from full listings
+ *   uploads/edge.json                            up to when the inbox has been looked through
+ *   uploads/misplaced/<run>.json                 an uploaded file that names no source
  */
 import type { Window } from './checkpoint.ts';
 import { Permanent } from './errors.ts';
@@ -30,6 +32,21 @@ export interface LandedFile {
   /** Compressed size. */
   readonly bytes: number;
   readonly lines: number;
+}
+
+/** The uploaded file that a run was read from. */
+export interface UploadedFile {
+  /** Its place in the inbox bucket. */
+  readonly name: string;
+  readonly generation: string;
+  /** Its copy in bronze, byte for byte: kept beside the lines, never read as lines. */
+  readonly original: Omit<LandedFile, 'lines'>;
+  /** Records without any value: left out. */
+  readonly blank: number;
+  /** CSV records with more or fewer fields than the header; landed with what they have. */
+  readonly ragged: number;
+  /** Pieces that could not be read: landed to be refused by name. */
+  readonly refused: number;
 }
 
 /** One landing of one source. */
@@ -50,6 +67,10 @@ export interface RunManifest {
   /** Records as the reader counted them; Spark's count is the judge. */
   readonly records: number;
   readonly bytes: number;
+  /** Messages by the minute they were published in (`2026-11-21T12:03`); only of drained runs. */
+  readonly published?: Readonly<Record<string, number>>;
+  /** Only of runs that come from an uploaded file. */
+  readonly upload?: UploadedFile;
 }
 
 /** What one attempt of a batch is to do; the Spark job's only argument beside its settings. */
@@ -184,6 +205,8 @@ export const place = {
   recompute: (domain: string, table: string, request: string) =>
     `recompute/${domain}/${table}/${request}.json`,
   recomputeUnder: (domain: string) => `recompute/${domain}/`,
+  uploadsEdge: 'uploads/edge.json',
+  misplaced: (run: string) => `uploads/misplaced/${run}.json`,
   checkpoint: (domain: string, source: string) => `checkpoints/${domain}/${source}.json`,
   bronze: (domain: string, source: string, day: string, run: string, attempt: string) =>
     `${domain}/${source}/dt=${day}/run=${run}/attempt=${attempt}/`,

@@ -270,6 +270,23 @@ export const functions: readonly FunctionSettings[] = [
     concurrency: 500,
   },
   {
+    name: 'upload',
+    entry: 'upload',
+    about: 'Files of the inbox become runs of the sources that their paths name',
+    inboxes: [
+      { topic: 'file-arrived', notifies: { bucket: 'inbox', prefix: '' } },
+      { topic: 'file-arrived-tick', schedule: '*/10 * * * *' },
+    ],
+    needs: ['control', 'land', 'inbox'],
+    variables: [...everywhere, 'TRIBUTARY_BUCKET_BRONZE', 'TRIBUTARY_BUCKET_INBOX'],
+    // Read as they stream: twice a record of the largest size and a part on its way.
+    memory: '1Gi',
+    cpu: '1',
+    timeoutSeconds: 540,
+    maxInstances: 4,
+    concurrency: 2,
+  },
+  {
     name: 'submit',
     entry: 'submit',
     about: 'Waiting runs of a domain become one Spark batch',

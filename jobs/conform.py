@@ -25,9 +25,13 @@ JSON_OPTIONS = {
     "columnNameOfCorruptRecord": CORRUPT,
     "maxStringLen": str(2**31 - 1),
 }
+# What could not be read where it arrived, such as the torn end of a file, is landed to be refused
+# here, with the reason that was given there.
+REFUSED = StructType([StructField("code", StringType()), StructField("message", StringType())])
 LINE = StructType(
     [
         StructField("observed_at", StringType()),
+        StructField("meta", StructType([StructField("refused", REFUSED)])),
         StructField("payload", StringType()),
         StructField("payload_base64", StringType()),
         StructField(CORRUPT, StringType()),
@@ -79,6 +83,10 @@ def records(lines: DataFrame, source: Source) -> DataFrame:
             "payload"
         ),
         F.when(F.col(f"l.{CORRUPT}").isNotNull(), _error("invalid_json", None, "landed line"))
+        .when(
+            F.col("l.meta.refused.code").isNotNull(),
+            _error(F.col("l.meta.refused.code"), None, F.col("l.meta.refused.message")),
+        )
         .when(F.col("l.payload_base64").isNotNull(), _error("invalid_encoding", None, "not UTF-8"))
         .alias("error"),
         "line",
@@ -274,10 +282,10 @@ def _masked(tree: Mapping[str, Any], source: Source) -> Column:
     return F.when(F.col("p").isNotNull(), F.to_json(masked(tree, "")))
 
 
-def _error(code: str, column: str | None, message: str | Column) -> Column:
+def _error(code: str | Column, column: str | None, message: str | Column) -> Column:
     text = message if isinstance(message, Column) else F.lit(message)
     return F.struct(
-        F.lit(code).alias("code"),
+        (code if isinstance(code, Column) else F.lit(code)).alias("code"),
         F.lit(column).cast("string").alias("column"),
         text.alias("message"),
     )
