@@ -91,6 +91,20 @@ export const loggedAlerts: readonly LoggedAlert[] = [
     by: 'source',
   },
   {
+    name: 'collect-refused',
+    title: 'Collected events cannot be published',
+    urgency: 'CRITICAL',
+    event: 'collect_failed',
+    by: 'topic',
+  },
+  {
+    name: 'misplaced-file',
+    title: 'An uploaded file names no source',
+    urgency: 'WARNING',
+    event: 'upload_misplaced',
+    by: 'file',
+  },
+  {
     name: 'failed-submit',
     title: 'A domain cannot be taken further',
     urgency: 'ERROR',
@@ -113,6 +127,8 @@ export interface Watched {
   /** Names of push subscriptions, and of the subscriptions that keep their dead letters. */
   readonly subscriptions: readonly string[];
   readonly deadLetters: readonly string[];
+  /** Names of subscriptions that a minute tick drains. */
+  readonly drained: readonly string[];
   /** Names of schedules with their cron expressions; none while they are paused. */
   readonly schedules: readonly { readonly name: string; readonly cron: string }[];
 }
@@ -149,6 +165,16 @@ export class Alerts extends Construct {
       thresholdValue: 3600,
       duration: '600s',
     });
+    if (watched.drained.length > 0) {
+      this.#policy('drain-backlog', 'Published events are not drained', 'ERROR', {
+        filter: `resource.type="pubsub_subscription" AND metric.type="pubsub.googleapis.com/subscription/oldest_unacked_message_age" AND resource.labels.subscription_id=one_of(${quoted(watched.drained)})`,
+        aggregations: [{ alignmentPeriod: '300s', perSeriesAligner: 'ALIGN_MAX' }],
+        comparison: 'COMPARISON_GT',
+        // Drained every minute: a quarter of an hour is neither a slow slice nor a lost one.
+        thresholdValue: 900,
+        duration: '300s',
+      });
+    }
     const requests =
       'resource.type="cloud_run_revision" AND metric.type="run.googleapis.com/request_count"';
     const byService = {

@@ -277,7 +277,8 @@ export class TributaryStack extends TerraformStack {
     const alerts = new Alerts(this, 'alerts', {
       address: environment.alertAddress,
       watched: {
-        subscriptions: [...inboxes, ...drained.values()].map(({ name }) => name),
+        subscriptions: inboxes.map(({ name }) => name),
+        drained: [...drained.keys()],
         deadLetters: [...inboxes, ...drained.values()].map(({ deadLetters }) => deadLetters),
         schedules: environment.paused ? [] : schedules.map(({ name, cron }) => ({ name, cron })),
       },

@@ -24,8 +24,10 @@ test('there is an alert for everything that a person must know', () => {
   );
   expect([...alerts].sort()).toEqual([
     'backlog',
+    'collect-refused',
     'dead-letters',
     'domain-waits',
+    'drain-backlog',
     'failed-batch',
     'failed-load',
     'failed-schedule',
@@ -34,6 +36,7 @@ test('there is an alert for everything that a person must know', () => {
     'function-errors',
     'late-source',
     'late-tables',
+    'misplaced-file',
     'pull-stopped',
     'rejected-rate',
     'run-set-aside',

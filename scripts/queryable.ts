@@ -1,0 +1,96 @@
+/** How long it takes from publishing an event until people can query it, and what less would cost. */
+import {
+  type BatchManifest,
+  type LoadRecord,
+  place,
+  type RunManifest,
+  readJson,
+} from '../functions/manifest.ts';
+import { catalog } from '../schemas/rendered/catalog.ts';
+import type { Target } from './target.ts';
+
+/** Loads that are looked at, newest first. */
+const LOADS = 50;
+
+/** The longest wait may be exceeded by the batch and the load: the goal of every domain. */
+const GRACE_SECONDS = 5 * 60;
+
+/** Dataproc Serverless bills a batch for at least a minute, and 12 DCU at 0.06 $ an hour (gcp.md 0.11). */
+const DOLLARS_AN_HOUR = 12 * 0.06;
+
+export interface Queryable {
+  readonly domain: string;
+  readonly messages: number;
+  /** Seconds from a message's publication to the end of the load that showed it. */
+  readonly p50: number;
+  readonly p95: number;
+  /** The domain's longest wait and five minutes. */
+  readonly goal: number;
+}
+
+/** What a domain's batches would cost if it never waited longer than this. */
+export interface Waiting {
+  readonly minutes: number;
+  readonly batches_a_month: number;
+  readonly dollars_a_month: number;
+}
+
+/** Of the domain's last loads; null = none of them showed a published message. */
+export async function queryable(target: Target, domain: string): Promise<Queryable | null> {
+  const { world, config } = target;
+  const { control } = config.buckets;
+  const read = async <T>(name: string): Promise<T | null> =>
+    (await readJson<T>(world.objects, control, name))?.value ?? null;
+  const waits: (readonly [seconds: number, messages: number])[] = [];
+  const loads = await world.objects.list(control, `loads/${domain}/`);
+  for (const { name } of loads.slice(-LOADS)) {
+    const load = await read<LoadRecord>(name);
+    if (load === null) continue;
+    const batch = await read<BatchManifest>(place.batch(domain, load.sequence));
+    const runs = await Promise.all((batch?.runs ?? []).map((run) => read<RunManifest>(run)));
+    for (const run of runs) {
+      for (const [minute, messages] of Object.entries(run?.published ?? {})) {
+        // From the minute's begin: never flattered.
+        const waited = (Date.parse(load.finished_at) - Date.parse(`${minute}:00Z`)) / 1000;
+        waits.push([waited, messages]);
+      }
+    }
+  }
+  const messages = waits.reduce((sum, [, count]) => sum + count, 0);
+  if (messages === 0) return null;
+  const longest = (catalog.domains[domain]?.longest_wait_minutes ?? 0) * 60;
+  return {
+    domain,
+    messages,
+    p50: quantile(waits, 0.5),
+    p95: quantile(waits, 0.95),
+    goal: longest + GRACE_SECONDS,
+  };
+}
+
+/** The smallest value that at least this share of the weight does not exceed. */
+export function quantile(weighted: readonly (readonly [number, number])[], share: number): number {
+  const sorted = [...weighted].sort(([a], [b]) => a - b);
+  const total = sorted.reduce((sum, [, weight]) => sum + weight, 0);
+  let below = 0;
+  for (const [value, weight] of sorted) {
+    below += weight;
+    if (below >= share * total) return value;
+  }
+  return Number.NaN;
+}
+
+/**
+ * Batches, one after another as a domain's are, when a run waits at most so many minutes.
+ * @param batchSeconds how long one takes, from its submission to its load
+ */
+export function costOfWaiting(minutes: number, batchSeconds: number): Waiting {
+  const billed = Math.max(60, batchSeconds);
+  const every = Math.max(minutes * 60, billed);
+  const batches = (30 * 86_400) / every;
+  return {
+    minutes,
+    batches_a_month: Math.round(batches),
+    dollars_a_month: Math.round((batches * billed * DOLLARS_AN_HOUR) / 3600),
+  };
+}
