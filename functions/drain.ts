@@ -110,6 +110,8 @@ interface Drains {
 interface Open {
   readonly landing: Landing;
   readonly ackIds: string[];
+  /** Messages by the minute they were published in. */
+  readonly published: Record<string, number>;
   bytes: number;
 }
 
@@ -161,6 +163,8 @@ class Landings {
       await open.landing.append({ payload: data, meta: metaOf(message), askedAt, records: 1 });
       open.ackIds.push(ackId);
       open.bytes += data.length;
+      const minute = new Date(message.publishedAt).toISOString().slice(0, 16);
+      open.published[minute] = (open.published[minute] ?? 0) + 1;
     }
     this.#open = open;
     const full = open.ackIds.length >= LANDING_MESSAGES || open.bytes >= LANDING_BYTES;
@@ -173,7 +177,7 @@ class Landings {
     const run = `drain-${digits}-${random.id()}`;
     const { domain, source } = this.#of;
     const landing = openLanding(this.#world, this.#config, { domain, source, run });
-    return { landing, ackIds: [], bytes: 0 };
+    return { landing, ackIds: [], published: {}, bytes: 0 };
   }
 
   async #settle(): Promise<void> {
@@ -183,8 +187,8 @@ class Landings {
     if (open !== null) this.#settling = this.#finish(open).catch(this.fail);
   }
 
-  async #finish({ landing, ackIds }: Open): Promise<void> {
-    await landing.finish({ window: null, remaining: null });
+  async #finish({ landing, ackIds, published }: Open): Promise<void> {
+    await landing.finish({ window: null, remaining: null, published });
     await this.#world.subscriptions.acknowledge(this.#of.subscription, ackIds);
     this.runs += 1;
     this.messages += ackIds.length;
