@@ -1,8 +1,12 @@
 /** Every contract, by name. Written by `./tributary render`; never edited. */
 import type { DomainContract, SourceContract, TableContract } from '../contract.ts';
 import { commerce as domain_commerce_commerce } from '../commerce/domain.ts';
+import { behavior_events as source_commerce_behavior_events } from '../commerce/sources/behavior_events.ts';
+import { flipkart_products as source_commerce_flipkart_products } from '../commerce/sources/flipkart_products.ts';
+import { orders as source_commerce_orders } from '../commerce/sources/orders.ts';
 import { products as source_commerce_products } from '../commerce/sources/products.ts';
 import { users as source_commerce_users } from '../commerce/sources/users.ts';
+import { order_sightings as table_commerce_order_sightings } from '../commerce/tables/order_sightings.ts';
 import { email as domain_email_email } from '../email/domain.ts';
 import { contacts as source_email_contacts } from '../email/sources/contacts.ts';
 import { email_campaigns as source_email_email_campaigns } from '../email/sources/email_campaigns.ts';
@@ -32,6 +36,14 @@ import { quality as table_ops_quality } from '../ops/tables/quality.ts';
 import { rejected as table_ops_rejected } from '../ops/tables/rejected.ts';
 import { runs as table_ops_runs } from '../ops/tables/runs.ts';
 import { website as domain_website_website } from '../website/domain.ts';
+import { site_events as source_website_site_events } from '../website/sources/site_events.ts';
+import { content_by_day as table_website_content_by_day } from '../website/tables/content_by_day.ts';
+import { content_preferences as table_website_content_preferences } from '../website/tables/content_preferences.ts';
+import { conversions_by_day as table_website_conversions_by_day } from '../website/tables/conversions_by_day.ts';
+import { events as table_website_events } from '../website/tables/events.ts';
+import { journeys as table_website_journeys } from '../website/tables/journeys.ts';
+import { sessions as table_website_sessions } from '../website/tables/sessions.ts';
+import { transitions as table_website_transitions } from '../website/tables/transitions.ts';
 
 export const catalog: {
   readonly domains: Readonly<Record<string, DomainContract>>;
@@ -45,6 +57,9 @@ export const catalog: {
     website: domain_website_website,
   },
   sources: {
+    'commerce.behavior_events': source_commerce_behavior_events,
+    'commerce.flipkart_products': source_commerce_flipkart_products,
+    'commerce.orders': source_commerce_orders,
     'commerce.products': source_commerce_products,
     'commerce.users': source_commerce_users,
     'email.contacts': source_email_contacts,
@@ -52,8 +67,10 @@ export const catalog: {
     'email.email_events': source_email_email_events,
     'email.marketing_emails': source_email_marketing_emails,
     'email.owners': source_email_owners,
+    'website.site_events': source_website_site_events,
   },
   tables: {
+    'commerce.order_sightings': table_commerce_order_sightings,
     'email.campaign_performance': table_email_campaign_performance,
     'email.dim_campaign': table_email_dim_campaign,
     'email.dim_country': table_email_dim_country,
@@ -75,5 +92,12 @@ export const catalog: {
     'ops.quality': table_ops_quality,
     'ops.rejected': table_ops_rejected,
     'ops.runs': table_ops_runs,
+    'website.content_by_day': table_website_content_by_day,
+    'website.content_preferences': table_website_content_preferences,
+    'website.conversions_by_day': table_website_conversions_by_day,
+    'website.events': table_website_events,
+    'website.journeys': table_website_journeys,
+    'website.sessions': table_website_sessions,
+    'website.transitions': table_website_transitions,
   },
 };
