@@ -1,5 +1,6 @@
 /** Uploaded files through the handler into bronze: what is landed, what is refused, and once. */
-import { gunzipSync } from 'node:zlib';
+import { readFileSync } from 'node:fs';
+import { gunzipSync, gzipSync } from 'node:zlib';
 import { expect, test } from 'vitest';
 import type { Config } from '../../../functions/config.ts';
 import type { RunManifest } from '../../../functions/manifest.ts';
@@ -134,4 +135,23 @@ test('a CSV file lands record by record, and the original beside, byte for byte'
     window: null,
     upload: { blank: 0, ragged: 0, refused: 0 },
   });
+});
+
+test('the fixture with fifteen columns lands as its records say, in any packing', async () => {
+  const folder = 'test/cases/commerce/flipkart_products/files';
+  const text = readFileSync(`${folder}/fifteen_columns.csv`);
+  const expected = readFileSync(`${folder}/fifteen_columns.records.ndjson`, 'utf8');
+  for (const [name, bytes] of [
+    ['plain.csv', text],
+    ['packed.csv.gz', gzipSync(text)],
+    ['stored_packed.csv', gzipSync(text)],
+    ['named_packed.csv.gz', text],
+    ['with_mark.csv', Buffer.concat([Buffer.from([0xef, 0xbb, 0xbf]), text])],
+    ['unix.csv', Buffer.from(text.toString().replaceAll(/(?<!wood)\r\n/g, '\n'))],
+  ] as const) {
+    const { good, refused, manifest } = await landedOf(name, bytes);
+    expect(good.map(({ payload }) => payload).join('\n'), name).toBe(expected.trimEnd());
+    expect(refused).toEqual([]);
+    expect(manifest.upload).toMatchObject({ blank: 40, ragged: 0, refused: 0 });
+  }
 });
