@@ -7,10 +7,14 @@ import {
   readJson,
 } from '../functions/manifest.ts';
 import { catalog } from '../schemas/rendered/catalog.ts';
+import { duration, table } from './progress.ts';
 import type { Target } from './target.ts';
 
-/** Loads that are looked at, newest first. */
-const LOADS = 50;
+/** The newest loads are looked at, so many. */
+const LOADS = 20;
+
+/** Longest waits that a price is given for, in minutes, below the domain's own. */
+const LESS = [30, 10, 5, 2];
 
 /** The longest wait may be exceeded by the batch and the load: the goal of every domain. */
 const GRACE_SECONDS = 5 * 60;
@@ -26,6 +30,8 @@ export interface Queryable {
   readonly p95: number;
   /** The domain's longest wait and five minutes. */
   readonly goal: number;
+  /** What the domain's batches cost with its longest wait as it is, and with less. */
+  readonly waiting: readonly Waiting[];
 }
 
 /** What a domain's batches would cost if it never waited longer than this. */
@@ -42,31 +48,38 @@ export async function queryable(target: Target, domain: string): Promise<Queryab
   const read = async <T>(name: string): Promise<T | null> =>
     (await readJson<T>(world.objects, control, name))?.value ?? null;
   const waits: (readonly [seconds: number, messages: number])[] = [];
+  const took: (readonly [seconds: number, batches: number])[] = [];
   const loads = await world.objects.list(control, `loads/${domain}/`);
   for (const { name } of loads.slice(-LOADS)) {
     const load = await read<LoadRecord>(name);
     if (load === null) continue;
     const batch = await read<BatchManifest>(place.batch(domain, load.sequence));
+    if (batch !== null) took.push([secondsBetween(batch.started_at, batch.finished_at), 1]);
     const runs = await Promise.all((batch?.runs ?? []).map((run) => read<RunManifest>(run)));
     for (const run of runs) {
       for (const [minute, messages] of Object.entries(run?.published ?? {})) {
         // From the minute's begin: never flattered.
-        const waited = (Date.parse(load.finished_at) - Date.parse(`${minute}:00Z`)) / 1000;
-        waits.push([waited, messages]);
+        waits.push([secondsBetween(`${minute}:00Z`, load.finished_at), messages]);
       }
     }
   }
   const messages = waits.reduce((sum, [, count]) => sum + count, 0);
   if (messages === 0) return null;
-  const longest = (catalog.domains[domain]?.longest_wait_minutes ?? 0) * 60;
+  const longest = catalog.domains[domain]?.longest_wait_minutes ?? 0;
   return {
     domain,
     messages,
     p50: quantile(waits, 0.5),
     p95: quantile(waits, 0.95),
-    goal: longest + GRACE_SECONDS,
+    goal: longest * 60 + GRACE_SECONDS,
+    waiting: [longest, ...LESS.filter((minutes) => minutes < longest)].map((minutes) =>
+      costOfWaiting(minutes, quantile(took, 0.5)),
+    ),
   };
 }
+
+const secondsBetween = (from: string, to: string): number =>
+  (Date.parse(to) - Date.parse(from)) / 1000;
 
 /** The smallest value that at least this share of the weight does not exceed. */
 export function quantile(weighted: readonly (readonly [number, number])[], share: number): number {
@@ -93,4 +106,25 @@ export function costOfWaiting(minutes: number, batchSeconds: number): Waiting {
     batches_a_month: Math.round(batches),
     dollars_a_month: Math.round((batches * billed * DOLLARS_AN_HOUR) / 3600),
   };
+}
+
+/** As people read it. */
+export function shownQueryable(found: readonly Queryable[]): string {
+  const waits = found.map(({ domain, messages, p50, p95, goal }) => ({
+    domain,
+    messages,
+    p50: duration(p50 * 1000),
+    p95: duration(p95 * 1000),
+    goal: duration(goal * 1000),
+    '': p95 <= goal ? 'met' : 'missed',
+  }));
+  const prices = found.flatMap(({ domain, waiting }) =>
+    waiting.map(({ minutes, batches_a_month, dollars_a_month }) => ({
+      domain,
+      longest_wait: `${minutes} min`,
+      batches_a_month,
+      about_dollars_a_month: dollars_a_month,
+    })),
+  );
+  return `from publishing to the table\n${table(waits)}\n\nwhat waiting less would cost, with events at any time\n${table(prices)}`;
 }

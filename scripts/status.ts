@@ -2,8 +2,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Command } from 'commander';
 import type { Checkpoint } from '../functions/checkpoint.ts';
-import { readPipeline } from './pipeline_state.ts';
+import { drained, readPipeline } from './pipeline_state.ts';
 import { duration, table } from './progress.ts';
+import { type Queryable, queryable, shownQueryable } from './queryable.ts';
 import { openTarget, type Target, type TargetOptions, withTarget } from './target.ts';
 
 export interface Status {
@@ -33,6 +34,8 @@ export interface Status {
     readonly set_aside_runs: number;
     readonly last_failure: string | null;
   }[];
+  /** Domains whose last loads showed published messages. */
+  readonly queryable: readonly Queryable[];
   readonly rejected: readonly {
     readonly source: string;
     readonly code: string;
@@ -46,11 +49,15 @@ export interface Status {
 const REJECTED = `SELECT source, error_code AS code, count(*) AS records FROM ops.rejected
 WHERE rejected_date >= DATE_SUB(CURRENT_DATE(), INTERVAL 30 DAY) GROUP BY source, error_code ORDER BY records DESC`;
 
+/** Domains that take in messages. */
+const drainedDomains = [...new Set([...drained.values()].map((name) => name.split('.')[0] ?? ''))];
+
 export async function readStatus(target: Target): Promise<Status> {
   const now = Date.now();
-  const [state, rejected] = await Promise.all([
+  const [state, rejected, waits] = await Promise.all([
     readPipeline(target),
     target.world.warehouse.rows(REJECTED),
+    Promise.all(drainedDomains.map((domain) => queryable(target, domain))),
   ]);
   return {
     sources: state.sources.map(({ name, checkpoint, leased }) => {
@@ -83,6 +90,7 @@ export async function readStatus(target: Target): Promise<Status> {
         last_failure: flight?.failures.at(-1)?.reason.split('\n')[0] ?? null,
       };
     }),
+    queryable: waits.filter((found) => found !== null),
     rejected: rejected.map((row) => ({
       source: String(row['source']),
       code: String(row['code']),
@@ -155,6 +163,7 @@ export function shownStatus(status: Status): string {
   );
   return [
     ...sections.map(([title, rows]) => `${title}\n${rows.length === 0 ? '(none)' : table(rows)}`),
+    ...(status.queryable.length === 0 ? [] : [shownQueryable(status.queryable)]),
     ...(troubles.length === 0 ? [] : [`troubles\n${troubles.join('\n')}`]),
   ].join('\n\n');
 }

@@ -56,6 +56,7 @@ it('a trouble is shown whole, with when it happened and what comes next', () => 
       },
     ],
     domains: [],
+    queryable: [],
     rejected: [],
     messages: {},
     dead_letters: {},
