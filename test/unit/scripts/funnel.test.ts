@@ -1,0 +1,188 @@
+/** Funnels over a few hand-made events, worked out by hand, on the local BigQuery. */
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { BigQuery } from '@google-cloud/bigquery';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { bigqueryClient } from '../../../functions/clients/warehouse.ts';
+import { type RunningBigquery, startBigquery } from '../../../local/bigquery/server.ts';
+import { type FunnelRequest, runFunnel } from '../../../scripts/funnel.ts';
+
+const target = { projectId: 'local-project', location: 'EU' };
+let server: RunningBigquery;
+let bigquery: BigQuery;
+let folder: string;
+
+type Event = readonly [user: string | null, session: string | null, type: string, at: string];
+
+const MARCH: readonly Event[] = [
+  // ada: all three steps, in session a1; a second sign-up later changes nothing.
+  ['ada', 'a1', 'view', '2024-03-04T10:00:00Z'],
+  ['ada', 'a1', 'signup', '2024-03-04T10:00:30Z'],
+  ['ada', 'a1', 'purchase', '2024-03-04T10:10:30Z'],
+  ['ada', 'a2', 'signup', '2024-03-05T10:00:00Z'],
+  // ben: the second step in another session.
+  ['ben', 'b1', 'view', '2024-03-04T11:00:00Z'],
+  ['ben', 'b2', 'signup', '2024-03-04T12:00:00Z'],
+  // cy: bought before he signed up, which is no third step.
+  ['cy', 'c1', 'view', '2024-03-04T09:00:00Z'],
+  ['cy', 'c1', 'purchase', '2024-03-04T09:00:05Z'],
+  ['cy', 'c1', 'signup', '2024-03-04T09:00:10Z'],
+  // dan: never viewed.
+  ['dan', 'd1', 'signup', '2024-03-04T09:00:00Z'],
+  // A session without a user, which reaches the second step in the very same moment.
+  [null, 'e1', 'view', '2024-03-04T15:00:00Z'],
+  [null, 'e1', 'signup', '2024-03-04T15:00:00Z'],
+  // fay: only in April.
+  ['fay', 'f1', 'view', '2024-04-01T00:00:00Z'],
+];
+
+const columns = {
+  'website.events': [
+    'event_date DATE',
+    'event_at TIMESTAMP',
+    'event_key STRING',
+    'user_id STRING',
+    'session_date DATE',
+    'session_id STRING',
+    'event_type STRING',
+  ],
+  'commerce.user_behavior': [
+    'date DATE',
+    'event_at TIMESTAMP',
+    'event_id STRING',
+    'user_id STRING',
+    'session_id STRING',
+    'event_name STRING',
+  ],
+} as const;
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'funnel-'));
+  server = await startBigquery({
+    projectId: target.projectId,
+    resolve: (uri) => [join(folder, uri.slice('gs://cases/'.length))],
+  });
+  bigquery = await bigqueryClient({ ...target, apiEndpoint: server.url });
+  const rows = MARCH.map(([user_id, session_id, type, at], i) => {
+    const [date] = at.split('T');
+    const key = String(i).padStart(2, '0');
+    return {
+      ...{ event_date: date, date, session_date: date, event_at: at, event_key: key },
+      ...{ event_id: key, user_id, session_id, event_type: type, event_name: type },
+    };
+  });
+  for (const [name, schema] of Object.entries(columns)) {
+    const [datasetId = '', tableId = ''] = name.split('.');
+    const fields = schema.map((text) => {
+      const [column = '', type = ''] = text.split(' ');
+      return { name: column, type };
+    });
+    const kept = fields.map((field) => field.name);
+    await bigquery.createDataset(datasetId);
+    await bigquery.dataset(datasetId).createTable(tableId, { schema: { fields } });
+    const lines = rows.map((row) =>
+      JSON.stringify(Object.fromEntries(Object.entries(row).filter(([k]) => kept.includes(k)))),
+    );
+    await writeFile(join(folder, `${name}.json`), lines.join('\n'));
+    const [job] = await bigquery.createJob({
+      configuration: {
+        load: {
+          destinationTable: { projectId: target.projectId, datasetId, tableId },
+          sourceUris: [`gs://cases/${name}.json`],
+          sourceFormat: 'NEWLINE_DELIMITED_JSON',
+          writeDisposition: 'WRITE_APPEND',
+        },
+      },
+    });
+    await new Promise((resolve, reject) => job.on('complete', resolve).on('error', reject));
+  }
+});
+
+afterAll(async () => {
+  await server?.close();
+  await rm(folder, { recursive: true, force: true });
+});
+
+const asked = async (request: FunnelRequest): Promise<readonly unknown[]> => {
+  let text = '';
+  await runFunnel(
+    { ...request, format: 'json' },
+    { ...target, apiEndpoint: server.url },
+    (part) => {
+      text += part;
+    },
+  );
+  return JSON.parse(text) as readonly unknown[];
+};
+
+const row = (
+  step: number,
+  event_type: string,
+  reached: number,
+  dropped: number | null,
+  share: number | null,
+  share_of_previous: number | null,
+  median_seconds: number | null,
+) => ({ step, event_type, reached, dropped, share, share_of_previous, median_seconds });
+
+test('users that did each step after the one before, on whichever days and sessions', async () => {
+  expect(await asked({ steps: ['view', 'signup', 'purchase'], grain: 'user' })).toEqual([
+    row(1, 'view', 4, null, 1, null, null),
+    // ada after 30 s, ben after 3600, cy after 10.
+    row(2, 'signup', 3, 1, 0.75, 0.75, 30),
+    row(3, 'purchase', 1, 2, 0.25, 1 / 3, 600),
+  ]);
+});
+
+test('sessions, also those that name no user', async () => {
+  expect(await asked({ steps: ['view', 'signup', 'purchase'], grain: 'session' })).toEqual([
+    row(1, 'view', 5, null, 1, null, null),
+    // a1 after 30 s, c1 after 10, e1 at once.
+    row(2, 'signup', 3, 2, 0.6, 0.6, 10),
+    row(3, 'purchase', 1, 2, 0.2, 1 / 3, 600),
+  ]);
+});
+
+test('only the asked days count, both ends included', async () => {
+  const found = await asked({
+    ...{ steps: ['signup', 'signup'], grain: 'user' },
+    ...{ from: '2024-03-04', to: '2024-03-05' },
+  });
+  expect(found).toEqual([
+    row(1, 'signup', 4, null, 1, null, null),
+    row(2, 'signup', 1, 3, 0.25, 0.25, 86_370),
+  ]);
+  const one = { from: '2024-04-01', to: '2024-04-01' };
+  expect(await asked({ steps: ['signup', 'view'], grain: 'user', ...one })).toEqual([
+    row(1, 'signup', 0, null, null, null, null),
+    row(2, 'view', 0, 0, null, null, null),
+  ]);
+});
+
+test('as many as twelve steps', async () => {
+  const steps = ['view', ...Array.from({ length: 11 }, () => 'signup')];
+  const found = (await asked({ steps, grain: 'user' })) as readonly { reached: number }[];
+  expect(found.map(({ reached }) => reached)).toEqual([4, 3, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+  await expect(asked({ steps: [...steps, 'view'], grain: 'user' })).rejects.toThrow(
+    /two to twelve/,
+  );
+  await expect(asked({ steps: ['view'], grain: 'user' })).rejects.toThrow(/two to twelve/);
+});
+
+test('the same question of what shoppers do', async () => {
+  expect(
+    await asked({ steps: ['view', 'purchase'], grain: 'session', domain: 'commerce' }),
+  ).toEqual([row(1, 'view', 5, null, 1, null, null), row(2, 'purchase', 2, 3, 0.4, 0.4, 317.5)]);
+});
+
+test('a range that is none, or a domain without a funnel, is refused before it is asked', async () => {
+  const steps = ['view', 'signup'];
+  await expect(asked({ steps, grain: 'user', from: 'monday' })).rejects.toThrow(/no day/);
+  await expect(
+    asked({ steps, grain: 'user', from: '2024-03-05', to: '2024-03-04' }),
+  ).rejects.toThrow(/lies after/);
+  await expect(asked({ steps, grain: 'user', domain: 'email' })).rejects.toThrow(
+    /website, commerce/,
+  );
+});
