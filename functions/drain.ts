@@ -10,7 +10,7 @@ import { catalog } from '../schemas/rendered/catalog.ts';
 import type { Config } from './config.ts';
 import { Permanent } from './errors.ts';
 import { type Landing, openLanding } from './land.ts';
-import type { Handler } from './message.ts';
+import type { Handler, Message } from './message.ts';
 import { drainedSubscription } from './settings.ts';
 import { tickSource } from './ticks.ts';
 import type { TakenMessage, World } from './world.ts';
@@ -25,10 +25,23 @@ const TAKEN_AT_ONCE = 1_000;
 const LANES = 6;
 
 /** What one landing takes, so that what is held until its manifest is durable stays bounded. */
-const LANDING_MESSAGES = 100_000;
-const LANDING_BYTES = 64 << 20;
+export interface LandingLimits {
+  readonly messages: number;
+  /** Before compression. */
+  readonly bytes: number;
+}
+const landingLimits: LandingLimits = { messages: 100_000, bytes: 64 << 20 };
 
-export const handle: Handler = async (message, world, config) => {
+export const handle: Handler = (message, world, config) =>
+  drainTick(message, world, config, landingLimits);
+
+/** One message's work. @throws Permanent when it names no source that arrives as messages */
+export async function drainTick(
+  message: Message,
+  world: World,
+  config: Config,
+  limits: LandingLimits,
+): Promise<void> {
   const name = String(message.data['source'] ?? '');
   const arrives = catalog.sources[name]?.arrives;
   if (arrives?.kind !== 'pubsub_messages') {
@@ -38,9 +51,10 @@ export const handle: Handler = async (message, world, config) => {
     });
   }
   const [domain = '', source = ''] = name.split('.');
-  const { backlog } = await drainSource(world, config, { domain, source, topic: arrives.topic });
+  const of = { domain, source, topic: arrives.topic };
+  const { backlog } = await drainSource(world, config, of, limits);
   if (backlog) await tickSource(world, name, { continues: true });
-};
+}
 
 export interface Drained {
   readonly runs: number;
@@ -57,12 +71,13 @@ export async function drainSource(
   world: World,
   config: Config,
   of: { readonly domain: string; readonly source: string; readonly topic: string },
+  limits: LandingLimits = landingLimits,
 ): Promise<Drained> {
   const { clock, subscriptions } = world;
   const subscription = drainedSubscription(of.topic);
   const began = clock.now();
   const deadline = began + SLICE_MS;
-  const landings = new Landings(world, config, { ...of, subscription });
+  const landings = new Landings(world, config, { ...of, subscription }, limits);
   let finds = 0;
   let backlog = false;
 
@@ -125,16 +140,18 @@ class Landings {
   readonly #world: World;
   readonly #config: Config;
   readonly #of: Drains;
+  readonly #limits: LandingLimits;
   #open: Open | null = null;
   /** Appends in turn: a landing takes one line after the other. */
   #turn: Promise<void> = Promise.resolve();
   /** The landing before this one. */
   #settling: Promise<void> = Promise.resolve();
 
-  constructor(world: World, config: Config, of: Drains) {
+  constructor(world: World, config: Config, of: Drains, limits: LandingLimits) {
     this.#world = world;
     this.#config = config;
     this.#of = of;
+    this.#limits = limits;
   }
 
   readonly fail = (failure: unknown): void => {
@@ -167,8 +184,8 @@ class Landings {
       open.published[minute] = (open.published[minute] ?? 0) + 1;
     }
     this.#open = open;
-    const full = open.ackIds.length >= LANDING_MESSAGES || open.bytes >= LANDING_BYTES;
-    if (full) await this.#settle();
+    const { messages: most, bytes } = this.#limits;
+    if (open.ackIds.length >= most || open.bytes >= bytes) await this.#settle();
   }
 
   #begin(): Open {
