@@ -1,0 +1,124 @@
+/**
+ * A record that makes every page with it unreadable is closed in on: as many records as can be read
+ * before it, then the instant at which it stands. What cannot be read is handed over as it came, for
+ * Spark to refuse by name, and reading goes on behind that instant (docs/decisions, number 13).
+ */
+import type { Window } from '../checkpoint.ts';
+import type { Page } from './reader.ts';
+import { stepOf } from './rest_order.ts';
+import { granuleOf } from './rest_page.ts';
+import {
+  assertAnswers,
+  type Read,
+  type Reading,
+  type ReadPage,
+  type ReadUnreadable,
+  smallest,
+} from './rest_reading.ts';
+import { windowAt } from './rest_walk.ts';
+
+/** While it is searched for: the page has failed several times, and a search mends a passing fault. */
+const TRIES = 2;
+
+/** @returns what remains of the window; null = nothing */
+export async function* aroundUnreadable(
+  window: Window,
+  reading: Reading,
+  unread: ReadUnreadable,
+): AsyncGenerator<Page, Window | null> {
+  const { arrival, context } = reading;
+  const source = `${context.domain}.${context.source}`;
+  const to = Date.parse(window.to);
+  const since = Date.parse(window.from);
+  const left = (from: number): Window | null =>
+    from >= to ? null : { ...window, from: new Date(from).toISOString() };
+  await assertAnswers(reading);
+  context.world.log('INFO', 'rest_closing_in', { source, window });
+
+  let begin = since;
+  const before = await longestBefore(reading, since, to);
+  if (before !== null) {
+    if (before.next === null) {
+      yield { ...before.page, remaining: null };
+      return null;
+    }
+    // By time nothing can be found where time does not tell the order.
+    if (stepOf(before.times, since, arrival) === 'disorder') {
+      yield before.page;
+      return windowAt(window, { kind: 'whole', round: 1, at: null });
+    }
+    begin = Math.max(since, ...before.times.filter((ms) => ms !== null));
+    yield { ...before.page, remaining: left(begin) };
+    if (begin >= to) return null;
+  }
+
+  const at = await lastUnreadable(reading, begin, to);
+  // Others of the same instant may stand behind it, which only the list's own paging reaches.
+  if (at === begin && reading.limit !== null) {
+    return windowAt({ ...window, from: iso(begin) }, { kind: 'instant', round: 1, at: null });
+  }
+  const read: Read =
+    reading.limit === null
+      ? unread
+      : await reading.fetch({ since: at, until: to, limit: reading.limit, at: null });
+  const behind = left(at + granuleOf(arrival));
+  if (read.kind !== 'unreadable') {
+    // It can be read after all.
+    return left(begin);
+  }
+  const bytes = read.answer.body.length;
+  context.world.log('WARNING', 'rest_page_unreadable', { source, at: iso(at), bytes });
+  yield { ...read.page, remaining: behind };
+  return behind;
+}
+
+/** The largest first page that can be read; null = none, or the API takes no size. */
+async function longestBefore(
+  reading: Reading,
+  since: number,
+  until: number,
+): Promise<ReadPage | null> {
+  let best: ReadPage | null = null;
+  let readable = 0;
+  for (let broken = reading.limit ?? 1; broken - readable > 1; ) {
+    const limit = Math.floor((readable + broken) / 2);
+    const read = await reading.fetch({ since, until, limit, at: null }, { tries: TRIES });
+    if (read.kind === 'page') {
+      best = read;
+      readable = limit;
+    } else broken = limit;
+  }
+  return best;
+}
+
+/** The last instant whose query still begins with (or, without page sizes, holds) what is broken. */
+async function lastUnreadable(reading: Reading, begin: number, until: number): Promise<number> {
+  const granule = granuleOf(reading.arrival);
+  const limit = smallest(reading);
+  const ask = (since: number): Promise<Read> =>
+    reading.fetch({ since, until: null, limit, at: null }, { tries: TRIES });
+  const first = await ask(begin + granule);
+  if (first.kind !== 'unreadable') return begin;
+  const same = async (since: number): Promise<boolean> => {
+    const read = await ask(since);
+    // Another broken record is found in its own turn.
+    return (
+      read.kind === 'unreadable' && (limit === null || read.answer.body.equals(first.answer.body))
+    );
+  };
+  let low = begin + granule;
+  let step = granule;
+  // Beyond the window's end it is another window's.
+  while (low + step < until && (await same(low + step))) {
+    low += step;
+    step *= 2;
+  }
+  for (let high = Math.min(low + step, Math.max(until, low + granule)); high - low > granule; ) {
+    const middle = low + Math.max(granule, Math.floor((high - low) / 2 / granule) * granule);
+    if (await same(middle)) low = middle;
+    else high = middle;
+  }
+  return low;
+}
+
+const iso = (ms: number): string => new Date(ms).toISOString();

@@ -1,0 +1,125 @@
+/**
+ * A stand-in for the shop's orders API at 127.0.0.1:
+ *   GET /orders?updated_since=<ISO 8601>&limit=500&cursor=<opaque>    Authorization: Bearer <token>
+ *   {"orders":[{"order_id","product_id","user_id","date","updated_at","quantity","price","status"}, ...],
+ *    "next_cursor":"..."|null}
+ * Oldest update first, `updated_since` inclusive; 429 with Retry-After. Rows come from a list, from
+ * a file of one JSON object a line, or in through `insert` and `/_stand-in/orders` (control.ts).
+ */
+import { appendFileSync, existsSync, mkdirSync, readFileSync } from 'node:fs';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { dirname } from 'node:path';
+import type { Answer } from './answer.ts';
+import type { OrderRow } from './book.ts';
+import { control } from './control.ts';
+import type { Fault } from './faults.ts';
+import { Orders, type OrdersOptions, type Stats } from './state.ts';
+
+export interface OrdersServerOptions extends Omit<OrdersOptions, 'clock'> {
+  /** 0 = any free one. */
+  readonly port?: number;
+  /** Now in ms; default: the machine's. */
+  readonly clock?: () => number;
+  /** Rows of earlier starts, one JSON object a line; what comes in is added to it. */
+  readonly file?: string;
+}
+
+export interface RunningOrders {
+  readonly url: string;
+  /** The shop itself, for tests in the same process. */
+  readonly orders: Orders;
+  /** Adds versions of order lines; each appears at its `updated_at`, or at `visibleAt` (ms). */
+  insert(rows: readonly OrderRow[], visibleAt?: number): void;
+  /** Changes the line `<order_id>:<order_line_id or product_id>`, now. */
+  update(key: string, changes: Partial<OrderRow>): void;
+  fail(faults: readonly Fault[]): void;
+  stats(): Stats;
+  close(): Promise<void>;
+}
+
+/** Starts the stand-in. Rejects when the port is taken or the file cannot be read. */
+export async function startOrders(options: OrdersServerOptions = {}): Promise<RunningOrders> {
+  const { file } = options;
+  const kept = file !== undefined && existsSync(file) ? rowsIn(file) : [];
+  const orders = new Orders({
+    ...options,
+    clock: options.clock ?? Date.now,
+    rows: [...kept, ...(options.rows ?? [])],
+  });
+  const keep = (rows: readonly OrderRow[]): void => {
+    if (file === undefined || rows.length === 0) return;
+    mkdirSync(dirname(file), { recursive: true });
+    appendFileSync(file, rows.map((row) => `${JSON.stringify(row)}\n`).join(''));
+  };
+  const server = createServer({ keepAliveTimeout: 60_000 }, (request, response) => {
+    serve(orders, request, response, keep).catch(() => response.destroy());
+  });
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(options.port ?? 0, '127.0.0.1', resolve);
+  });
+  const { port } = server.address() as AddressInfo;
+  return {
+    url: `http://127.0.0.1:${port}`,
+    orders,
+    insert(rows, visibleAt) {
+      orders.insert(rows, visibleAt);
+      keep(rows);
+    },
+    update(key, changes) {
+      orders.update(key, changes);
+      keep([orders.book.get(key) as OrderRow]);
+    },
+    fail: (faults) => orders.faults.add(faults),
+    stats: () => orders.stats(),
+    close: () =>
+      new Promise((resolve) => {
+        server.close(() => resolve());
+        server.closeAllConnections();
+      }),
+  };
+}
+
+/** A last line without its end was being written when the process stopped: nobody was told of it. */
+const rowsIn = (file: string): readonly OrderRow[] =>
+  readFileSync(file, 'utf8')
+    .split('\n')
+    .slice(0, -1)
+    .filter((line) => line.trim() !== '')
+    .map((line) => JSON.parse(line) as OrderRow);
+
+async function serve(
+  orders: Orders,
+  request: IncomingMessage,
+  response: ServerResponse,
+  added: (rows: readonly OrderRow[]) => void,
+): Promise<void> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of request) chunks.push(chunk as Buffer);
+  const method = request.method ?? 'GET';
+  const target = request.url ?? '/';
+  if (target.startsWith('/_stand-in/')) {
+    send(response, control(orders, method, target, Buffer.concat(chunks).toString('utf8'), added));
+    return;
+  }
+  const headers = request.headers as Readonly<Record<string, string | undefined>>;
+  const answer = orders.answer({ method, target, headers });
+  if (orders.latencyMs > 0) await new Promise((resolve) => setTimeout(resolve, orders.latencyMs));
+  if (!response.destroyed) send(response, answer);
+}
+
+function send(response: ServerResponse, answer: Answer): void {
+  if (answer.ending === 'hang') return;
+  if (answer.ending === 'none') {
+    response.destroy();
+    return;
+  }
+  const body = Buffer.from(answer.body);
+  response.writeHead(answer.status, { ...answer.headers, 'Content-Length': body.length });
+  if (answer.ending === 'whole') {
+    response.end(body);
+    return;
+  }
+  response.write(body.subarray(0, Math.floor(body.length / 2)), () => response.destroy());
+}
