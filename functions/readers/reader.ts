@@ -9,9 +9,10 @@ export interface Page {
   readonly payload: Buffer;
   /**
    * Kept beside the payload in bronze: request path without secrets, status, page number;
-   * `unreadable: true` on what could not be read and is landed for Spark to refuse by name.
+   * `unreadable: true` on what could not be read and is landed for Spark to refuse by name;
+   * `format` and `columns` where the payload is not JSON.
    */
-  readonly meta: Readonly<Record<string, string | number | boolean>>;
+  readonly meta: Readonly<Record<string, string | number | boolean | readonly string[]>>;
   /**
    * Epoch ms when it was asked for: later observations win, and pages wait in buffers before they
    * are landed. Absent = it is made now.
