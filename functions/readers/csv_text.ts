@@ -5,7 +5,6 @@
  */
 import { isUtf8 } from 'node:buffer';
 import { type Parser, parse } from 'csv-parse';
-import { parse as parseAll } from 'csv-parse/sync';
 import {
   type Cutter,
   type Found,
@@ -17,6 +16,7 @@ import {
 
 const NEWLINE = 0x0a;
 const RETURN = 0x0d;
+const QUOTE = 0x22;
 const NON_ASCII = /[\x80-\xff]/;
 
 /** A record as the parser gives it, and the offset behind its delimiter. */
@@ -37,19 +37,15 @@ export function csvCutter(delimiter: string): Cutter {
   let offset = 0;
   let rest: Rest | null = null;
 
-  const strictly = {
-    delimiter,
-    encoding: 'latin1',
-    relax_column_count: true,
-  } as const;
-
   const openParser = (first: Buffer): Parser => {
     // Files of one line ending in another are read all the same; a lone return ends lines only
     // where nothing else does.
     const old = first.includes(RETURN) && !first.includes(NEWLINE);
     newline = old ? RETURN : NEWLINE;
     return parse({
-      ...strictly,
+      delimiter,
+      encoding: 'latin1',
+      relax_column_count: true,
       record_delimiter: old ? '\r' : ['\r\n', '\n'],
       // A quote inside an unquoted field (5" pipe) is a sign like any other, as for most readers.
       relax_quotes: true,
@@ -101,9 +97,9 @@ export function csvCutter(delimiter: string): Cutter {
     at: number,
   ): Found => {
     // A stray quote swallows lines up to the next one, and the fields may even be as many as they
-    // should be. Rightly quoted fields that span lines are taken by the strict parser too.
+    // should be.
     const spans = record.some((field) => field.includes('\n') || field.includes('\r'));
-    if (spans && record.some((field) => field.includes('"')) && !isStrict(raw)) {
+    if (spans && record.some((field) => field.includes('"')) && !isRightlyQuoted(raw, delimiter)) {
       const why =
         'this and following lines are joined by a quote that is not closed where a field ends';
       return refusedPiece(raw, at, 'unreadable_record', why);
@@ -122,14 +118,6 @@ export function csvCutter(delimiter: string): Cutter {
     return record.length === header.length
       ? { payload, line: at }
       : { payload, line: at, fields: record.length };
-  };
-  const isStrict = (raw: Buffer): boolean => {
-    try {
-      parseAll(raw, strictly);
-      return true;
-    } catch {
-      return false;
-    }
   };
 
   return {
@@ -178,6 +166,29 @@ export function csvCutter(delimiter: string): Cutter {
     },
     blank: () => blank,
   };
+}
+
+/** Whether every quote in a record opens a field, closes it or is doubled inside (RFC 4180). */
+function isRightlyQuoted(raw: Buffer, delimiter: string): boolean {
+  const between = delimiter.charCodeAt(0);
+  const ends = (byte: number | undefined): boolean =>
+    byte === between || byte === NEWLINE || byte === RETURN || byte === undefined;
+  let begins = true;
+  for (let at = 0; at < raw.length; at += 1) {
+    const byte = raw[at];
+    if (byte !== QUOTE) {
+      begins = ends(byte);
+      continue;
+    }
+    if (!begins) return false;
+    // To the quote that closes: the first one that is not doubled.
+    for (at = raw.indexOf(QUOTE, at + 1); raw[at + 1] === QUOTE && at >= 0; ) {
+      at = raw.indexOf(QUOTE, at + 2);
+    }
+    if (at < 0 || !ends(raw[at + 1])) return false;
+    begins = false;
+  }
+  return true;
 }
 
 /** A field's text, null when its bytes are not UTF-8. */

@@ -218,24 +218,34 @@ async function* gunzipped(bytes: AsyncIterable<Buffer>): AsyncGenerator<Buffer, 
   };
 }
 
+/** A step that fails has its error told to the listener that keeps it, and its callback dropped. */
 const unpack = (gunzip: Gunzip, step: Buffer): Promise<void> =>
   new Promise((resolve) => {
-    // A failed one reports to the listener of `error` too, which keeps it.
-    gunzip.write(step, () => resolve());
+    const over = (): void => {
+      gunzip.off('error', over);
+      resolve();
+    };
+    gunzip.once('error', over);
+    gunzip.write(step, over);
   });
 
-/** Pieces of one size, whatever the download's were. */
+/** A gzip's last bytes, its checksum and length: a false one must not cost the step before. */
+const TRAILER_BYTES = 8;
+
+/** Pieces of one size, whatever the download's were; the trailer is one of its own. */
 async function* steps(pieces: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
   let held: Buffer = Buffer.alloc(0);
   for await (const piece of pieces) {
     held = held.length === 0 ? piece : Buffer.concat([held, piece]);
     let at = 0;
-    for (; held.length - at >= STEP_BYTES; at += STEP_BYTES) {
+    for (; held.length - at >= STEP_BYTES + TRAILER_BYTES; at += STEP_BYTES) {
       yield held.subarray(at, at + STEP_BYTES);
     }
     held = held.subarray(at);
   }
-  if (held.length > 0) yield held;
+  const trailer = Math.max(0, held.length - TRAILER_BYTES);
+  if (trailer > 0) yield held.subarray(0, trailer);
+  if (held.length > 0) yield held.subarray(trailer);
 }
 
 /** What a file's head says against reading it as text; null = nothing. */
