@@ -18,15 +18,17 @@ import {
   type Window,
   windowKey,
 } from './checkpoint.ts';
-import { hubspotBudget } from './clients/rate_budget.ts';
 import type { Config } from './config.ts';
+import { credentialOf, stopsAll } from './credential.ts';
 import { classified, Permanent, Transient } from './errors.ts';
 import { landed, openLanding } from './land.ts';
 import type { RunManifest } from './manifest.ts';
 import type { Handler } from './message.ts';
 import { hubspotEmailEvents } from './readers/hubspot_email_events.ts';
 import { hubspotObjects } from './readers/hubspot_objects.ts';
-import type { Budget, ReadContext, Reader } from './readers/reader.ts';
+import { postgresTable } from './readers/postgres_table.ts';
+import type { ReadContext, Reader } from './readers/reader.ts';
+import { restList } from './readers/rest_list.ts';
 import { tickSource } from './ticks.ts';
 import type { World } from './world.ts';
 
@@ -50,10 +52,12 @@ const RENEWAL_MS = 20_000;
 const PIECE_BYTES = 128 << 20;
 
 const readers: {
-  readonly [K in PulledArrival['kind']]?: Reader<Extract<Arrival, { kind: K }>>;
+  readonly [K in PulledArrival['kind']]: Reader<Extract<Arrival, { kind: K }>>;
 } = {
   hubspot_email_events: hubspotEmailEvents,
   hubspot_objects: hubspotObjects,
+  rest_list: restList,
+  postgres_table: postgresTable,
 };
 
 const readerOf = ({ kind }: Arrival): Reader<Arrival> => {
@@ -61,9 +65,6 @@ const readerOf = ({ kind }: Arrival): Reader<Arrival> => {
   if (reader !== undefined) return reader;
   throw new Permanent({ code: 'not_pulled', message: `what arrives as ${kind} is not pulled` });
 };
-
-/** One budget per process: every run that uses the credential draws from it. */
-const budgets = new WeakMap<World, Budget>();
 
 export const handle: Handler = async (message, world, config) => {
   const name = String(message.data['source'] ?? '');
@@ -172,12 +173,6 @@ async function readOpen(
   return failures;
 }
 
-/** Refusals of the credential itself: every other window would meet the same. */
-const stopsAll = (failure: unknown): boolean =>
-  ['hubspot_token', 'hubspot_scope', 'hubspot_daily_quota', 'hubspot_migrating'].includes(
-    classified(failure).code,
-  );
-
 /** Reads a window until it is done, a piece is large enough or the slice is over; lands; moves on. */
 async function readPiece(
   world: World,
@@ -269,20 +264,13 @@ function readContext(
   of: Pulled,
   deadline: number,
 ): ReadContext<Arrival> {
-  let budget = budgets.get(world);
-  if (budget === undefined) {
-    budget = hubspotBudget(world, { dailyShare: config.hubspot.dailyShare });
-    budgets.set(world, budget);
-  }
   return {
     world,
     arrival: of.contract.arrives,
     domain: of.domain,
     source: of.source,
     controlBucket: config.buckets.control,
-    baseUrl: config.hubspot.url,
-    token: () => world.secrets.read(config.hubspot.secret),
-    budget,
+    ...credentialOf(world, config, of.contract.arrives),
     deadline,
   };
 }

@@ -24,9 +24,9 @@ import { storageObjects } from '../functions/clients/objects.ts';
 import { type RunningBigquery, startBigquery } from './bigquery/server.ts';
 import type { Drivers } from './dataproc/drivers.ts';
 import { startDataproc } from './dataproc/server.ts';
-import { type Declared, functionNames, readDeclared } from './declared.ts';
+import { type Declared, type DeclaredFunction, functionNames, readDeclared } from './declared.ts';
 import { type Gate, openGate } from './functions.ts';
-import { type RunningHubspot, startHubspot } from './outside/hubspot/server.ts';
+import { type Outside, type OutsideOptions, startOutside } from './outside/stand_ins.ts';
 import { startPlatform } from './platform.ts';
 import { processIdentity } from './process_identity.ts';
 import { type PubsubServer, startPubsub } from './pubsub/server.ts';
@@ -34,7 +34,7 @@ import { Scheduler } from './scheduler.ts';
 import { Secrets } from './secrets.ts';
 import { type StorageServer, startStorage } from './storage/server.ts';
 
-export interface CloudOptions {
+export interface CloudOptions extends OutsideOptions {
   /** `cdk.tf.json` of the environment. */
   readonly stack: string;
   /** Folder of the state. */
@@ -43,15 +43,6 @@ export interface CloudOptions {
   readonly fresh?: boolean;
   readonly spark: { readonly python: string; readonly jars: readonly string[] };
   readonly drivers?: 'warm' | 'process' | Drivers;
-  readonly hubspot?: {
-    /** Another server instead of the stand-in. */
-    readonly url?: string;
-    /** Data for the stand-in; without it a seeded account is made up. */
-    readonly eventsFile?: string;
-    readonly objectsDir?: string;
-    readonly scale?: 'small' | 'medium' | 'large' | number;
-    readonly seed?: number;
-  };
   /** Schedules fire only when somebody asks for it. */
   readonly quietSchedules?: boolean;
   /** Values of secrets are taken from here: `HUBSPOT_TOKEN` for `hubspot-token`. */
@@ -78,6 +69,9 @@ export interface CloudEndpoints {
   readonly scheduler: string;
   readonly functions: Readonly<Record<string, string>>;
   readonly hubspot: string;
+  readonly orders: string;
+  /** The database's address without user and password; the secret has them. */
+  readonly postgres: string;
 }
 
 /** The cloud cannot start; the message says what to do. */
@@ -91,7 +85,7 @@ export interface Cloud {
   readonly storage: StorageServer;
   readonly pubsub: PubsubServer;
   readonly scheduler: Scheduler;
-  readonly hubspot: RunningHubspot | null;
+  readonly outside: Outside;
   /** Process of a function, for tests that kill it. */
   functionPid(name: string): number | undefined;
   /** Resolves when a Spark batch could begin at once. */
@@ -182,11 +176,12 @@ async function startParts(
   });
   closing.push(() => dataproc.close());
 
-  const secrets = new Secrets(
-    join(data, 'secrets.json'),
-    declared.secrets,
-    options.environment ?? {},
-  );
+  const outside = await startOutside(options, { data, until: own.until });
+  closing.push(() => outside.close());
+  const secrets = new Secrets(join(data, 'secrets.json'), declared.secrets, {
+    ...options.environment,
+    ...(outside.postgresUrl === '' ? {} : { SHOP_DATABASE_URL: outside.postgresUrl }),
+  });
   const scheduler = new Scheduler({
     schedules: declared.schedules,
     publish,
@@ -210,10 +205,6 @@ async function startParts(
   });
   closing.push(() => platform.close());
 
-  const hubspot = options.hubspot?.url === undefined ? await standIn(options, own) : null;
-  if (hubspot !== null) closing.push(() => hubspot.close());
-  const hubspotUrl = options.hubspot?.url ?? hubspot?.url ?? '';
-
   const variables = {
     TRIBUTARY_ENDPOINTS: JSON.stringify({
       storage: storage.url,
@@ -223,7 +214,7 @@ async function startParts(
       dataproc: dataproc.endpoint,
       secrets: platform.url,
     }),
-    TRIBUTARY_HUBSPOT_URL: hubspotUrl,
+    TRIBUTARY_HUBSPOT_URL: outside.hubspotUrl,
   };
   const logs = ensured(join(data, 'logs'));
   await Promise.all(
@@ -234,7 +225,9 @@ async function startParts(
         logFile: join(logs, `${one.name}.log`),
         // A variable that the function does not declare is none that it is given.
         variables: Object.fromEntries(
-          Object.entries(variables).filter(([name]) => name in one.variables),
+          Object.entries({ ...variables, ...apiOf(one, outside) }).filter(
+            ([name]) => name in one.variables,
+          ),
         ),
         log,
       }),
@@ -260,7 +253,9 @@ async function startParts(
     secrets: platform.url,
     scheduler: platform.url,
     functions: Object.fromEntries([...gates].map(([name, { url }]) => [name, url])),
-    hubspot: hubspotUrl,
+    hubspot: outside.hubspotUrl,
+    orders: outside.ordersUrl,
+    postgres: withoutCredentials(outside.postgresUrl),
   };
   writeWhole(join(data, 'endpoints.json'), endpoints);
   closing.push(() => rmSync(join(data, 'endpoints.json'), { force: true }));
@@ -270,7 +265,7 @@ async function startParts(
     storage,
     pubsub,
     scheduler,
-    hubspot,
+    outside,
     functionPid: (name) => gates.get(name)?.pid(),
     sparkReady: () => dataproc.ready(),
     close,
@@ -413,15 +408,15 @@ async function declareTables({ url }: RunningBigquery, declared: Declared): Prom
   }
 }
 
-/** HubSpot's stand-in with the same account as at the first start on this folder. */
-function standIn(options: CloudOptions, own: Own): Promise<RunningHubspot> {
-  const { eventsFile, objectsDir, scale = 'small', seed = 1 } = options.hubspot ?? {};
-  return startHubspot({
-    seed,
-    until: own.until,
-    scale,
-    clock: Date.now,
-    ...(eventsFile === undefined ? {} : { eventsFile }),
-    ...(objectsDir === undefined ? {} : { objectsDir }),
-  });
+/** The orders API has a stand-in; other APIs are asked where their contract says. */
+const apiOf = ({ name }: DeclaredFunction, { ordersUrl }: Outside) =>
+  name === 'pull-orders-api' && ordersUrl !== '' ? { TRIBUTARY_API_URL: ordersUrl } : {};
+
+/** What people may see of a connection URL. */
+function withoutCredentials(url: string): string {
+  if (url === '') return '';
+  const shown = new URL(url);
+  shown.username = '';
+  shown.password = '';
+  return shown.href;
 }

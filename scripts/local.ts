@@ -96,6 +96,8 @@ interface LocalOptions {
   readonly hubspotEvents?: string;
   readonly hubspotObjects?: string;
   readonly hubspotSize?: number;
+  readonly ordersUrl?: string;
+  readonly postgresUrl?: string;
   readonly quietSchedules: boolean;
 }
 
@@ -107,13 +109,16 @@ export function declare(command: Command): void {
     .option('--hubspot-events <file>', 'v1 events for the stand-in, NDJSON, one event a line')
     .option('--hubspot-objects <dir>', 'campaigns, emails, contacts, owners for the stand-in')
     .option('--hubspot-size <events>', 'about how many events the made-up account has', wholeNumber)
+    .option('--orders-url <url>', 'an orders API instead of the stand-in')
+    .option('--postgres-url <url>', "a shop database instead of an own server's")
     .option('--quiet-schedules', 'schedules fire only by ./tributary tick', false)
     .addHelpText(
       'after',
       `
 Starts what the synthesised stack declares, writes .local/endpoints.json and says "ready". Ctrl-C
 stops it; nothing is lost, the next start goes on. The HubSpot token comes from HUBSPOT_TOKEN (the
-stand-in takes any).
+stand-in takes any), the orders API's from ORDERS_API_TOKEN. A database's URL with its password is better
+put into SHOP_DATABASE_URL than on the command line.
 
 Examples:
   ./tributary local
@@ -131,11 +136,14 @@ Examples:
         throw new Failure('--hubspot-url replaces the stand-in: it cannot be filled as well');
       }
       const scale = options.hubspotSize;
+      const { ordersUrl, postgresUrl = process.env['SHOP_DATABASE_URL'] } = options;
       const cloud = await openCloud({
         data: resolve(options.data ?? join(localFolder, 'cloud')),
         fresh: options.fresh,
         quietSchedules: options.quietSchedules,
         log: say,
+        ...(ordersUrl === undefined ? {} : { orders: { url: ordersUrl } }),
+        ...(postgresUrl === undefined ? {} : { postgres: { url: postgresUrl } }),
         hubspot: {
           ...(options.hubspotUrl === undefined ? {} : { url: options.hubspotUrl }),
           ...(eventsFile === undefined ? {} : { eventsFile }),

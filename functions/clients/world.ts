@@ -8,6 +8,7 @@ import type { Batches, World } from '../world.ts';
 import { dataprocBatches } from './batches.ts';
 import { wholeFetch } from './fetch.ts';
 import { storageObjects } from './objects.ts';
+import { postgresDatabase } from './postgres.ts';
 import { pubsubQueue } from './queue.ts';
 import { managedSecrets } from './secrets.ts';
 import { pubsubSubscriptions } from './subscriptions.ts';
@@ -26,7 +27,7 @@ export function deployedWorld(config: Config): World {
     objects: storageObjects({ project, ...at(endpoints.storage) }),
     queue: pubsubQueue({ project, ...at(endpoints.pubsub) }),
     subscriptions: pubsubSubscriptions({ project, ...at(endpoints.pubsub_grpc) }),
-    postgres: { session: none },
+    postgres: postgresDatabase({ secret: config.database.secret }),
     secrets: managedSecrets({ project, ...at(endpoints.secrets) }),
     warehouse: bigqueryWarehouse({
       projectId: project,
