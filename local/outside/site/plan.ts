@@ -65,7 +65,7 @@ export function planSite(options: {
   const { seed, scale, until } = options;
   const events = typeof scale === 'number' ? scale : scales[scale];
   const sessions = Math.max(DAYS, Math.ceil(events / EVENTS_PER_SESSION));
-  const start = Math.floor(until / DAY) * DAY - (DAYS - 1) * DAY;
+  const start = Math.floor((until - 1) / DAY) * DAY - (DAYS - 1) * DAY;
   const day = (n: number): string => dayOf(start + n * DAY);
   const content = Array.from({ length: Math.max(30, Math.ceil(sessions / 60)) }, (_, n) => {
     const draw = draws(hash(seed, n, 11));

@@ -42,14 +42,20 @@ const WAYS: readonly { readonly weight: number; readonly value: Way }[] = [
 ];
 const SOCIAL: Way = { referrer: 'https://www.reddit.com/r/all/' };
 
-const MACHINES = [
+interface Machine {
+  readonly device: string;
+  readonly browser: string;
+  readonly platform: string;
+}
+
+const MACHINES: readonly { readonly weight: number; readonly value: Machine }[] = [
   { weight: 28, value: { device: 'Mobile', browser: 'Chrome', platform: 'Android' } },
   { weight: 20, value: { device: 'Mobile', browser: 'Safari', platform: 'iOS' } },
   { weight: 24, value: { device: 'Desktop', browser: 'Chrome', platform: 'Windows' } },
   { weight: 10, value: { device: 'Desktop', browser: 'Firefox', platform: 'Linux' } },
   { weight: 8, value: { device: 'Desktop', browser: 'Safari', platform: 'MacOS' } },
   { weight: 10, value: { device: 'Tablet', browser: 'Safari', platform: 'iOS' } },
-] as const;
+];
 
 const within = (day: string, { from, to }: { readonly from: string; readonly to: string }) =>
   from <= day && day <= to;

@@ -1,5 +1,5 @@
 import { draws, hash } from '../hubspot/random.ts';
-import { DAY, DAYS, dayOf, type Planted, planSite, type Scale } from './plan.ts';
+import { DAY, DAYS, type Planted, planSite, type Scale } from './plan.ts';
 import { type Happening, type SiteEvent, session } from './session.ts';
 
 export interface SiteWorld {
@@ -40,14 +40,17 @@ export function siteWorld(options: {
 
   function* published(): Generator<SiteEvent> {
     const draw = draws(hash(plan.seed, 31));
-    const late: { readonly due: number; readonly event: SiteEvent }[] = [];
+    const late: Late[] = [];
     let number = 0;
     for (const event of events()) {
       const odd = draw();
       // 1 % twice, 2 % late.
       if (odd >= 0.02) yield event;
       if (odd < 0.03) late.push({ due: number + 1 + Math.floor(draw() * 200), event });
-      while (late[0] !== undefined && late[0].due <= number) yield (late.shift() as Late).event;
+      for (let one = late[0]; one !== undefined && one.due <= number; one = late[0]) {
+        yield one.event;
+        late.shift();
+      }
       number += 1;
     }
     for (const { event } of late) yield event;
@@ -57,7 +60,7 @@ export function siteWorld(options: {
 }
 
 interface Late {
+  /** Number of the event after which it comes. */
+  readonly due: number;
   readonly event: SiteEvent;
 }
-
-export { dayOf, type Planted, type Scale, type SiteEvent };
