@@ -6,7 +6,18 @@ import { flipkart_products as source_commerce_flipkart_products } from '../comme
 import { orders as source_commerce_orders } from '../commerce/sources/orders.ts';
 import { products as source_commerce_products } from '../commerce/sources/products.ts';
 import { users as source_commerce_users } from '../commerce/sources/users.ts';
+import { daily_traffic as table_commerce_daily_traffic } from '../commerce/tables/daily_traffic.ts';
 import { order_sightings as table_commerce_order_sightings } from '../commerce/tables/order_sightings.ts';
+import { orders_by_date as table_commerce_orders_by_date } from '../commerce/tables/orders_by_date.ts';
+import { orders_enriched as table_commerce_orders_enriched } from '../commerce/tables/orders_enriched.ts';
+import { product_catalog as table_commerce_product_catalog } from '../commerce/tables/product_catalog.ts';
+import { product_prices as table_commerce_product_prices } from '../commerce/tables/product_prices.ts';
+import { sessions as table_commerce_sessions } from '../commerce/tables/sessions.ts';
+import { spend_per_session as table_commerce_spend_per_session } from '../commerce/tables/spend_per_session.ts';
+import { top_products as table_commerce_top_products } from '../commerce/tables/top_products.ts';
+import { unique_visitors as table_commerce_unique_visitors } from '../commerce/tables/unique_visitors.ts';
+import { user_behavior as table_commerce_user_behavior } from '../commerce/tables/user_behavior.ts';
+import { user_profile as table_commerce_user_profile } from '../commerce/tables/user_profile.ts';
 import { email as domain_email_email } from '../email/domain.ts';
 import { contacts as source_email_contacts } from '../email/sources/contacts.ts';
 import { email_campaigns as source_email_email_campaigns } from '../email/sources/email_campaigns.ts';
@@ -70,7 +81,18 @@ export const catalog: {
     'website.site_events': source_website_site_events,
   },
   tables: {
+    'commerce.daily_traffic': table_commerce_daily_traffic,
     'commerce.order_sightings': table_commerce_order_sightings,
+    'commerce.orders_by_date': table_commerce_orders_by_date,
+    'commerce.orders_enriched': table_commerce_orders_enriched,
+    'commerce.product_catalog': table_commerce_product_catalog,
+    'commerce.product_prices': table_commerce_product_prices,
+    'commerce.sessions': table_commerce_sessions,
+    'commerce.spend_per_session': table_commerce_spend_per_session,
+    'commerce.top_products': table_commerce_top_products,
+    'commerce.unique_visitors': table_commerce_unique_visitors,
+    'commerce.user_behavior': table_commerce_user_behavior,
+    'commerce.user_profile': table_commerce_user_profile,
     'email.campaign_performance': table_email_campaign_performance,
     'email.dim_campaign': table_email_dim_campaign,
     'email.dim_country': table_email_dim_country,

@@ -1,0 +1,19 @@
+-- Every sighting of the orders that were seen on the days asked for, on whatever day. An order line
+-- whose date the API corrected was seen on both days: its newest version counts.
+WITH asked AS (
+  SELECT DISTINCT s.order_id
+  FROM order_sightings s
+  JOIN partitions p ON s.seen_date = p.partition
+)
+SELECT *
+FROM (
+  SELECT /*+ BROADCAST(a) */
+    s.*,
+    row_number() OVER (
+      PARTITION BY s.seen_in, s.sighting_id, CASE WHEN s.seen_in = 'stream' THEN s.seen_at END
+      ORDER BY s.changed_at DESC NULLS LAST, s.seen_at DESC
+    ) AS place
+  FROM order_sightings s
+  JOIN asked a ON a.order_id = s.order_id
+)
+WHERE place = 1
