@@ -85,13 +85,12 @@ export async function drainSource(
   const takeOnce = async (): Promise<boolean> => {
     const before = finds;
     const messages = await subscriptions.take(subscription, TAKEN_AT_ONCE);
-    // An empty answer is no proof while others find something.
-    if (messages.length === 0) return finds > before;
-    finds += 1;
-    await landings.add(messages, clock.now());
     // What is published meanwhile is the next tick's: a steady stream would keep us for the whole
     // slice, a message at a time.
-    return messages.some(({ publishedAt }) => publishedAt < began);
+    if (messages.some(({ publishedAt }) => publishedAt < began)) finds += 1;
+    if (messages.length > 0) await landings.add(messages, clock.now());
+    // One answer without is no proof while others find something.
+    return finds > before;
   };
   const lane = async (): Promise<void> => {
     while (clock.now() < deadline) {
@@ -175,12 +174,20 @@ class Landings {
     const open = this.#open ?? this.#begin();
     // Whatever goes wrong leaves no landing that lacks a line: all of it is delivered again.
     this.#open = null;
+    let lastMs = Number.NaN;
+    let last = '';
     for (const message of messages) {
-      const { ackId, data } = message;
-      await open.landing.append({ payload: data, meta: metaOf(message), askedAt, records: 1 });
+      const { ackId, data, publishedAt } = message;
+      // Messages that were published together carry one time.
+      if (publishedAt !== lastMs) {
+        lastMs = publishedAt;
+        last = new Date(publishedAt).toISOString();
+      }
+      const meta = metaOf(message, last);
+      await open.landing.append({ payload: data, meta, askedAt, records: 1 });
       open.ackIds.push(ackId);
       open.bytes += data.length;
-      const minute = new Date(message.publishedAt).toISOString().slice(0, 16);
+      const minute = last.slice(0, 16);
       open.published[minute] = (open.published[minute] ?? 0) + 1;
     }
     this.#open = open;
@@ -212,12 +219,10 @@ class Landings {
   }
 }
 
-function metaOf(message: TakenMessage): Readonly<Record<string, unknown>> {
-  const { id, publishedAt, attributes, orderingKey } = message;
-  const meta = {
-    message_id: id,
-    published_at: new Date(publishedAt).toISOString(),
-    attributes,
-  };
+function metaOf(
+  { id, attributes, orderingKey }: TakenMessage,
+  published_at: string,
+): Readonly<Record<string, unknown>> {
+  const meta = { message_id: id, published_at, attributes };
   return orderingKey === '' ? meta : { ...meta, ordering_key: orderingKey };
 }

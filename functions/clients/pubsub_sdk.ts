@@ -1,3 +1,3 @@
-/** Pub/Sub's client with the credentials that belong to it: it takes none of another copy of gRPC. */
-export { v1 } from '@google-cloud/pubsub';
-export { credentials } from '@grpc/grpc-js';
+/** Pub/Sub's client with the gRPC that belongs to it: it takes no credentials of another copy. */
+export { protos, v1 } from '@google-cloud/pubsub';
+export { credentials, Metadata } from '@grpc/grpc-js';

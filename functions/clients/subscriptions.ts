@@ -3,6 +3,7 @@
  * executing gRPC costs a quarter of a second that other functions do not need.
  */
 import type { protos, v1 } from '@google-cloud/pubsub';
+import type { Client } from '@grpc/grpc-js';
 import { Transient } from '../errors.ts';
 import type { Subscriptions, TakenMessage } from '../world.ts';
 import { type Refused, tryAgain } from './retry.ts';
@@ -19,11 +20,16 @@ export interface SubscriptionsPlace {
 }
 
 /**
- * A pull answers when there is something, and otherwise keeps the line for as long as a minute:
- * who asked says how long. What arrives in that very moment is out until its deadline, and then
- * delivered again. (`returnImmediately` is deprecated: it answers empty although there is a backlog.)
+ * A pull answers when there is something, and otherwise keeps the line for as long as a minute: who
+ * asked says how long. (`returnImmediately` is deprecated: it answers empty although there is a
+ * backlog.) Only the wait for an answer's beginning is bounded so tightly: what is on its way is
+ * leased, and given up it would come again only after its lease, and a large message never.
  */
 const WAIT_MS = 2_000;
+
+/** How long an answer that has begun may take: it has ten megabytes at most. */
+const ANSWER_MS = 10_000;
+const DEADLINE_EXCEEDED = 4;
 
 /** First connection and first token: slow in a fresh instance, and no sign of an empty subscription. */
 const CONNECT_MS = 20_000;
@@ -52,11 +58,16 @@ const httpStatus: Readonly<Record<number, number>> = {
   14: 503,
   16: 401,
 };
-const DEADLINE_EXCEEDED = 4;
+
+interface Connected {
+  readonly subscriber: v1.SubscriberClient;
+  readonly stub: Client;
+  readonly sdk: typeof import('./pubsub_sdk.ts');
+}
 
 export function pubsubSubscriptions(place: SubscriptionsPlace): Subscriptions {
-  let connecting: Promise<v1.SubscriberClient> | undefined;
-  const client = async (): Promise<v1.SubscriberClient> => {
+  let connecting: Promise<Connected> | undefined;
+  const connected = async (): Promise<Connected> => {
     connecting ??= connect(place);
     try {
       return await connecting;
@@ -71,18 +82,7 @@ export function pubsubSubscriptions(place: SubscriptionsPlace): Subscriptions {
     take: (subscription, most) =>
       tryAgain(
         `pull from ${subscription}`,
-        async () => {
-          const subscriber = await client();
-          const request = { subscription: path(subscription), maxMessages: most };
-          try {
-            const timeout = place.waitMs ?? WAIT_MS;
-            const [answer] = await subscriber.pull(request, { ...untried, timeout });
-            return (answer.receivedMessages ?? []).map(taken);
-          } catch (error) {
-            if (codeOf(error) === DEADLINE_EXCEEDED) return [];
-            throw error;
-          }
-        },
+        async () => pull(await connected(), path(subscription), most, place.waitMs ?? WAIT_MS),
         refusal,
       ),
 
@@ -94,8 +94,9 @@ export function pubsubSubscriptions(place: SubscriptionsPlace): Subscriptions {
           await tryAgain(
             `acknowledge in ${subscription}`,
             async () => {
-              const timeout = ACKNOWLEDGE_MS;
-              await (await client()).acknowledge(request, { ...untried, timeout });
+              const { subscriber } = await connected();
+              // The client's own retries would hide from us how long we have been waiting.
+              await subscriber.acknowledge(request, { retry: null, timeout: ACKNOWLEDGE_MS });
             },
             refusal,
           );
@@ -106,24 +107,66 @@ export function pubsubSubscriptions(place: SubscriptionsPlace): Subscriptions {
   };
 }
 
-/** The client's own retries would hide from us how long we have been waiting. */
-const untried = { retry: null } as { readonly retry?: never };
+/**
+ * One pull, by the client's own connection: its method tells nobody when an answer begins, and
+ * builds every message twice.
+ */
+function pull(
+  { stub, sdk }: Connected,
+  subscription: string,
+  maxMessages: number,
+  waitMs: number,
+): Promise<readonly TakenMessage[]> {
+  const { PullRequest, PullResponse } = sdk.protos.google.pubsub.v1;
+  const metadata = new sdk.Metadata();
+  metadata.set('x-goog-request-params', `subscription=${encodeURIComponent(subscription)}`);
+  return new Promise((resolve, reject) => {
+    let gaveUp = false;
+    const call = stub.makeUnaryRequest(
+      '/google.pubsub.v1.Subscriber/Pull',
+      (request: protos.google.pubsub.v1.IPullRequest) =>
+        Buffer.from(PullRequest.encode(request).finish()),
+      (bytes: Buffer) => PullResponse.decode(bytes).receivedMessages.map(taken),
+      { subscription, maxMessages },
+      metadata,
+      { deadline: Date.now() + waitMs + ANSWER_MS },
+      (error, messages) => {
+        clearTimeout(timer);
+        if (error === null) resolve(messages ?? []);
+        else if (gaveUp || codeOf(error) === DEADLINE_EXCEEDED) resolve([]);
+        else reject(error);
+      },
+    );
+    const timer = setTimeout(() => {
+      // What has come in while we were busy is heard first.
+      setImmediate(() => {
+        if (begun) return;
+        gaveUp = true;
+        call.cancel();
+      });
+    }, waitMs);
+    let begun = false;
+    call.on('metadata', () => {
+      begun = true;
+    });
+  });
+}
 
-async function connect({ project, endpoint }: SubscriptionsPlace): Promise<v1.SubscriberClient> {
-  const { v1: api, credentials } = await import('./pubsub_sdk.ts');
+async function connect({ project, endpoint }: SubscriptionsPlace): Promise<Connected> {
+  const sdk = await import('./pubsub_sdk.ts');
   const [host = '', port = '443'] = endpoint?.split(':') ?? [];
-  const client = new api.SubscriberClient(
+  const subscriber = new sdk.v1.SubscriberClient(
     endpoint === undefined
       ? { projectId: project }
       : {
           projectId: project,
           apiEndpoint: host,
           port: Number(port),
-          sslCreds: credentials.createInsecure(),
+          sslCreds: sdk.credentials.createInsecure(),
         },
   );
-  const stub = (await client.initialize()) as unknown as Waiting;
-  if (endpoint === undefined) await client.auth.getAccessToken();
+  const stub = (await subscriber.initialize()) as unknown as Client;
+  if (endpoint === undefined) await subscriber.auth.getAccessToken();
   await new Promise<void>((resolve, reject) => {
     stub.waitForReady(Date.now() + CONNECT_MS, (error) => {
       if (error === undefined || error === null) return resolve();
@@ -131,11 +174,7 @@ async function connect({ project, endpoint }: SubscriptionsPlace): Promise<v1.Su
       reject(new Transient({ code: 'unavailable_0', message, cause: error }));
     });
   });
-  return client;
-}
-
-interface Waiting {
-  waitForReady(deadline: number, callback: (error?: Error | null) => void): void;
+  return { subscriber, stub, sdk };
 }
 
 function taken({ ackId, message }: Received): TakenMessage {
