@@ -75,6 +75,13 @@ export function csvCutter(delimiter: string): Cutter {
         stop('the header is not UTF-8; save the file as UTF-8 and upload it again');
         return null;
       }
+      const other = otherDelimiter(header as readonly string[], delimiter);
+      if (other !== null) {
+        stop(
+          `the header is one column, "${String(header[0]).slice(0, 80)}": its fields seem to be separated by ${JSON.stringify(other)}, and the contract says ${JSON.stringify(delimiter)}`,
+        );
+        return null;
+      }
       names = columnNames(header as readonly string[]);
     } else {
       const found = recordOf(record, names, raw, at);
@@ -196,6 +203,13 @@ function decoded(field: string): string | null {
   if (!NON_ASCII.test(field)) return field;
   const bytes = Buffer.from(field, 'latin1');
   return isUtf8(bytes) ? bytes.toString('utf8') : null;
+}
+
+/** What a header of one column shows to be the delimiter instead; null = nothing. */
+function otherDelimiter(header: readonly string[], delimiter: string): string | null {
+  const [only = '', ...others] = header;
+  if (others.length > 0) return null;
+  return [',', ';', '\t', '|'].find((sign) => sign !== delimiter && only.includes(sign)) ?? null;
 }
 
 /** Names without white space around; one without a name is `column_<place>`, a second `x` is `x_2`. */

@@ -9,7 +9,9 @@ const row = (i: number): string =>
   ending === 'csv'
     ? `P${i},"${text}",${i * 3}\n`
     : `${JSON.stringify({ pid: `P${i}`, text, price: i * 3 })}${ending === 'json' ? ',' : ''}\n`;
-const [opening, closing] = { csv: ['pid,text,price\n', ''], json: ['[', '0]'] }[ending] ?? ['', ''];
+const [opening = '', closing = ''] = { csv: ['pid,text,price\n', ''], json: ['[', '0]'] }[
+  ending
+] ?? ['', ''];
 
 // Made beforehand, so that what grows is what the reader holds: members of one gzip, one by one.
 const member = gzipSync(Array.from({ length: 4_000 }, (_, i) => row(i)).join(''));
