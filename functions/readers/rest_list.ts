@@ -19,7 +19,7 @@ import { type Walk, walkAt, walked, windowAt } from './rest_walk.ts';
 const DAY_MS = 86_400_000;
 const MINUTE_MS = 60_000;
 
-/** A first run, and what a person asks for, is read in windows of this length, newest first. */
+/** A first run, and what a person asks for, is read in windows of this length. */
 const LONGEST_WINDOW_MS = 30 * DAY_MS;
 
 export const restList: Reader<RestListArrival> = {
@@ -39,11 +39,11 @@ export const restList: Reader<RestListArrival> = {
     const from =
       edge === undefined ? begin : Date.parse(edge) - arrival.overlap_minutes * MINUTE_MS;
     if (edge !== undefined && Date.parse(edge) >= now) return { windows: [], edges: {} };
-    return { windows: cut('hot', from, now), edges: { hot: to } };
+    return { windows: cut('hot', from, now, arrival), edges: { hot: to } };
   },
 
   range(from, to, pass, arrival) {
-    if (arrival.since !== undefined) return cut(pass, Date.parse(from), Date.parse(to));
+    if (arrival.since !== undefined) return cut(pass, Date.parse(from), Date.parse(to), arrival);
     return [{ pass, from: iso(Date.parse(from)), to: iso(Date.parse(to)) }];
   },
 
@@ -52,10 +52,15 @@ export const restList: Reader<RestListArrival> = {
 
 const iso = (ms: number): string => new Date(ms).toISOString();
 
-function cut(pass: string, from: number, to: number): readonly Window[] {
+/** Newest first: people ask about today before they ask about last year. */
+function cut(pass: string, from: number, to: number, arrival: RestListArrival): readonly Window[] {
   const windows: Window[] = [];
-  for (let end = to; end > from; end -= LONGEST_WINDOW_MS) {
-    windows.push({ pass, from: iso(Math.max(from, end - LONGEST_WINDOW_MS)), to: iso(end) });
+  // Where the API knows no end, a list out of order is read to its own end by every window.
+  const most = arrival.since?.until === undefined ? 2 : Number.POSITIVE_INFINITY;
+  for (let end = to; end > from; ) {
+    const begin = windows.length + 1 >= most ? from : Math.max(from, end - LONGEST_WINDOW_MS);
+    windows.push({ pass, from: iso(begin), to: iso(end) });
+    end = begin;
   }
   return windows;
 }

@@ -208,7 +208,8 @@ export class Orders {
       issued: this.now(),
     };
     const more = empty || end < lines.length;
-    const next = trouble?.kind === 'same_cursor' ? cursor : more ? written(at) : null;
+    const again = trouble?.kind === 'same_cursor' ? cursor : null;
+    const next = more ? (again ?? written(at)) : null;
     const body = this.#body(found, paging === 'cursor' ? { next_cursor: next } : {});
     if (paging !== 'link' || next === null) return text(body);
     const link = new URL(url);
