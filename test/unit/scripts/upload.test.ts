@@ -7,7 +7,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { storageObjects } from '../../../functions/clients/objects.ts';
 import type { Config } from '../../../functions/config.ts';
 import type { RunManifest } from '../../../functions/manifest.ts';
-import { handle } from '../../../functions/upload.ts';
+import { handle, uploadRun } from '../../../functions/upload.ts';
 import type { World } from '../../../functions/world.ts';
 import { type StorageServer, startStorage } from '../../../local/storage/server.ts';
 import { Failure } from '../../../scripts/failure.ts';
@@ -26,7 +26,14 @@ const path = (name: string): string => join(folder, name);
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), 'upload-'));
   storage = await startStorage({ root: path('storage') });
-  for (const name of Object.values(buckets)) storage.state.declareBucket({ name });
+  for (const name of Object.values(buckets)) {
+    storage.state.declareBucket({ name, versioning: { enabled: name === 'inbox' } });
+  }
+  storage.state.insertNotification('inbox', {
+    topic: 'projects/p/topics/file-arrived',
+    event_types: ['OBJECT_FINALIZE'],
+    payload_format: 'NONE',
+  });
   const config = { project: 'p', buckets, endpoints: { storage: storage.url } };
   target = { name: 'local', config: config as unknown as Config } as Target;
   let ids = 0;
@@ -60,14 +67,12 @@ async function landedAs(run: string | null) {
   };
 }
 
-async function take(object: string): Promise<void> {
-  const { generation } = storage.state.get('inbox', object);
-  const attributes = { bucketId: 'inbox', objectId: object, objectGeneration: generation };
-  await handle(
-    { data: {}, attributes: { ...attributes, eventType: 'OBJECT_FINALIZE' } },
-    world,
-    target.config,
-  );
+/** Has the function take in what Storage tells of, and returns how many messages that were. */
+async function takeAll(): Promise<number> {
+  const told = storage.state.pendingNotifications();
+  for (const { attributes } of told) await handle({ data: {}, attributes }, world, target.config);
+  storage.state.notified(told.map(({ id }) => id));
+  return told.length;
 }
 
 test('a file goes into the inbox, and from there through the real client into bronze', async () => {
@@ -79,7 +84,7 @@ test('a file goes into the inbox, and from there through the real client into br
       /^commerce\/flipkart_products\/Über_products-[0-9a-f]{16}\.csv\.gz$/,
     ),
   });
-  await take(first?.object ?? '');
+  expect(await takeAll()).toBe(1);
   const { original, payloads } = await landedAs(first?.run ?? null);
   expect(payloads).toEqual(['{"pid":"A","name":"x\\ny"}']);
   expect(original).toEqual(readFileSync(path('Über products.csv.gz')));
@@ -101,6 +106,25 @@ test('the same file again changes nothing, other content under its name is anoth
   expect(other?.object).not.toBe(first?.object);
 });
 
+test('a file that was written over before it was taken in is taken in all the same', async () => {
+  await takeAll();
+  const name = 'commerce/flipkart_products/written_over.csv';
+  const generations: string[] = [];
+  for (const pid of ['OLD', 'NEW']) {
+    const { generation } = await storage.state.write(
+      'inbox',
+      name,
+      Buffer.from(`pid\n${pid}\n`),
+      {},
+    );
+    generations.push(generation);
+  }
+  expect(await takeAll()).toBe(2);
+  const runs = generations.map((generation) => uploadRun('inbox', name, generation));
+  expect((await landedAs(runs[0] ?? '')).payloads).toEqual(['{"pid":"OLD"}']);
+  expect((await landedAs(runs[1] ?? '')).payloads).toEqual(['{"pid":"NEW"}']);
+});
+
 test('a file too large for one request arrives whole, with its progress told', async () => {
   const line = `{"pid":"P","text":"${'x'.repeat(1_000)}"}\n`;
   writeFileSync(path('large.ndjson'), line.repeat(10_000));
@@ -110,7 +134,7 @@ test('a file too large for one request arrives whole, with its progress told', a
   });
   expect(shares.at(-1)).toBe(1);
   expect(shares.length).toBeGreaterThan(1);
-  await take(sent?.object ?? '');
+  await takeAll();
   const { payloads, original } = await landedAs(sent?.run ?? null);
   expect(payloads).toHaveLength(10_000);
   expect(original?.length).toBe(line.length * 10_000);
