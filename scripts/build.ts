@@ -84,7 +84,8 @@ export async function buildFunction(
   };
   const outside = new Set<string>();
   const add = async (name: string, stdin: StdinOptions): Promise<void> => {
-    const result = await oneFile(settings, stdin, later);
+    const { result, imports } = await (name === 'index.js' ? oneFile : sharedFile)(settings, stdin);
+    for (const [one, of] of imports) later.set(one, of);
     files[name] = Buffer.from(result.outputFiles[0]?.contents ?? []);
     for (const { imports } of Object.values(result.metafile.outputs)) {
       for (const { path } of imports.filter(({ external }) => external)) outside.add(path);
@@ -102,13 +103,28 @@ export async function buildFunction(
   );
 }
 
-/** One file with everything it needs at once. @param later receives what it needs only later */
-async function oneFile(
-  settings: FunctionSettings,
-  stdin: StdinOptions,
-  later: Map<string, StdinOptions>,
-): Promise<BuildResult<{ write: false; metafile: true }>> {
-  return bundle({
+interface OneFile {
+  readonly result: BuildResult<{ write: false; metafile: true }>;
+  /** What it needs only later, by the file's name. */
+  readonly imports: ReadonlyMap<string, StdinOptions>;
+}
+
+/** What is imported later: most functions need the same SDKs, and each takes a second to bundle. */
+const shared = new Map<string, Promise<OneFile>>();
+
+function sharedFile(settings: FunctionSettings, stdin: StdinOptions): Promise<OneFile> {
+  const key = `${stdin.resolveDir} ${stdin.contents}`;
+  const known = shared.get(key);
+  if (known !== undefined) return known;
+  const file = oneFile(settings, stdin);
+  shared.set(key, file);
+  return file;
+}
+
+/** One file with everything it needs at once. */
+async function oneFile(settings: FunctionSettings, stdin: StdinOptions): Promise<OneFile> {
+  const imports = new Map<string, StdinOptions>();
+  const result = await bundle({
     stdin,
     absWorkingDir: project,
     bundle: true,
@@ -121,13 +137,14 @@ async function oneFile(
     external: [FRAMEWORK],
     // So that what is imported later is required like everything else.
     supported: { 'dynamic-import': false },
-    plugins: [filesForLater(later)],
+    plugins: [filesForLater(imports)],
     write: false,
     metafile: true,
     logLevel: 'silent',
   }).catch((fault: unknown) => {
     throw new Failure(`the function ${settings.name} cannot be bundled: ${String(fault)}`);
   });
+  return { result, imports };
 }
 
 /**
@@ -177,7 +194,7 @@ export function zipped(files: Readonly<Record<string, Uint8Array>>): Uint8Array 
   const entries: Zippable = {};
   for (const name of Object.keys(files).sort()) {
     const bytes = files[name];
-    if (bytes !== undefined) entries[name] = [bytes, { mtime: FIXED_TIME, level: 9 }];
+    if (bytes !== undefined) entries[name] = [bytes, { mtime: FIXED_TIME, level: 6 }];
   }
   return zipSync(entries);
 }

@@ -11,7 +11,7 @@ import { buildFunction, buildJobs, zipped } from '../../scripts/build.ts';
 
 const root = resolve(import.meta.dirname, '../..');
 /** Asked for within a `try`, for colours on a terminal; absent is fine. */
-const optional = ['supports-color'];
+const optional = ['pg-native', 'supports-color'];
 
 let outdir: string;
 
