@@ -120,22 +120,25 @@ async function takeIn(world: World, config: Config, arrived: Arrived): Promise<v
   let refused = 0;
   let first: Refusal | null = null;
   let next = await records.next();
-  for (; next.done !== true; next = await records.next()) {
-    for (const found of next.value) {
-      const { payload, line, fields, refused: reason } = found;
-      if (fields !== undefined) ragged += 1;
-      if (reason !== undefined) {
-        refused += 1;
-        first ??= reason;
+  try {
+    for (; next.done !== true; next = await records.next()) {
+      for (const { payload, line, fields, refused: reason } of next.value) {
+        if (fields !== undefined) ragged += 1;
+        if (reason !== undefined) {
+          refused += 1;
+          first ??= reason;
+        }
+        const meta = {
+          file: name,
+          line,
+          ...(fields === undefined ? {} : { fields }),
+          ...(reason === undefined ? {} : { refused: reason }),
+        };
+        await landing.append({ payload, meta, askedAt: arrived.at, records: 1 });
       }
-      const meta = {
-        file: name,
-        line,
-        ...(fields === undefined ? {} : { fields }),
-        ...(reason === undefined ? {} : { refused: reason }),
-      };
-      await landing.append({ payload, meta, askedAt: arrived.at, records: 1 });
     }
+  } finally {
+    await records.return(0);
   }
   const blank = next.value;
   const counts = { blank, ragged, refused };

@@ -30,6 +30,8 @@ export function csvCutter(delimiter: string): Cutter {
   let parser: Parser | null = null;
   let newline = NEWLINE;
   let names: readonly string[] | null = null;
+  /** The names as they stand in JSON, with the colon. */
+  let keys: readonly string[] = [];
   let blank = 0;
   let line = 1;
   /** Bytes from the end of the last record on, and their offset in the file. */
@@ -42,7 +44,7 @@ export function csvCutter(delimiter: string): Cutter {
     // where nothing else does.
     const old = first.includes(RETURN) && !first.includes(NEWLINE);
     newline = old ? RETURN : NEWLINE;
-    return parse({
+    const opened = parse({
       delimiter,
       encoding: 'latin1',
       relax_column_count: true,
@@ -53,6 +55,9 @@ export function csvCutter(delimiter: string): Cutter {
       skip_records_with_error: true,
       info: true,
     });
+    // Looked for after every step; without a listener it would end the process.
+    opened.on('error', () => {});
+    return opened;
   };
 
   const stop = (why: string): void => {
@@ -83,6 +88,7 @@ export function csvCutter(delimiter: string): Cutter {
         return null;
       }
       names = columnNames(header as readonly string[]);
+      keys = names.map(asKey);
     } else {
       const found = recordOf(record, names, raw, at);
       pass(raw.length, lines);
@@ -118,8 +124,8 @@ export function csvCutter(delimiter: string): Cutter {
         const why = `field ${header[i] ?? i + 1} is not UTF-8; save the file as UTF-8 and upload it again`;
         return refusedPiece(raw, at, 'unreadable_record', why);
       }
-      const name = header[i] ?? unused(`column_${i + 1}`, header);
-      text += `${i === 0 ? '' : ','}${JSON.stringify(name)}:${JSON.stringify(value)}`;
+      const key = keys[i] ?? asKey(unused(`column_${i + 1}`, header));
+      text += `${i === 0 ? '' : ','}${key}${JSON.stringify(value)}`;
     }
     const payload = Buffer.from(`${text}}`);
     return record.length === header.length
@@ -143,6 +149,7 @@ export function csvCutter(delimiter: string): Cutter {
         const record = taken(parsed);
         if (record !== null) found.push(record);
       }
+      if (rest === null && parser.errored) throw parser.errored;
       if (window.length > LARGEST_RECORD) {
         stop(`a record of more than ${LARGEST_RECORD} bytes, perhaps a quote that is not closed`);
       }
@@ -204,6 +211,8 @@ function decoded(field: string): string | null {
   const bytes = Buffer.from(field, 'latin1');
   return isUtf8(bytes) ? bytes.toString('utf8') : null;
 }
+
+const asKey = (name: string): string => `${JSON.stringify(name)}:`;
 
 /** What a header of one column shows to be the delimiter instead; null = nothing. */
 function otherDelimiter(header: readonly string[], delimiter: string): string | null {

@@ -3,7 +3,12 @@
 /** Why something is landed only to be refused: Spark takes both words over into `ops.rejected`. */
 export interface Refusal {
   /** Stable, lower snake case. */
-  readonly code: 'torn_file' | 'unreadable_file' | 'unreadable_record' | 'record_too_large';
+  readonly code:
+    | 'torn_file'
+    | 'unreadable_file'
+    | 'unreadable_record'
+    | 'record_too_large'
+    | 'unforeseen';
   /** What is wrong, where, and what to do. */
   readonly message: string;
 }

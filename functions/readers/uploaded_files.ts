@@ -56,55 +56,52 @@ export async function* fileRecords(
   }
   const cutter = open(of.arrives);
   const text = plainText(wholeObject(chunks, of));
-  let torn: Refusal | null = null;
-  let begun = false;
-  for (;;) {
-    const next = await text.next();
-    if (next.done === true) {
-      torn = next.value;
-      break;
-    }
-    let bytes: Buffer = next.value;
-    if (!begun) {
-      begun = true;
-      const fault = notText(bytes);
+  try {
+    let torn: Refusal | null = null;
+    let begun = false;
+    for (;;) {
+      const next = await text.next();
+      if (next.done === true) torn = next.value;
+      else if (begun && !of.inTime()) torn = outOfTime;
+      if (next.done === true || torn !== null) break;
+      const fault = begun ? null : notText(next.value);
       if (fault !== null) {
-        yield [refusedPiece(bytes, 1, 'unreadable_file', fault)];
+        yield [refusedPiece(next.value, 1, 'unreadable_file', fault)];
         return 0;
       }
-      bytes = withoutMark(bytes);
+      const bytes = begun ? next.value : withoutMark(next.value);
+      begun = true;
+      const found = await read(bytes, async () => cutter.push(bytes));
+      if (found.length > 0) yield found;
+      if (found.at(-1)?.refused?.code === 'unforeseen') return cutter.blank();
     }
-    const found = read(() => cutter.push(bytes));
-    if (found instanceof Error) {
-      yield [unforeseen(bytes, found)];
-      return cutter.blank();
-    }
-    if (found.length > 0) yield found;
-    if (!of.inTime()) {
-      torn = {
-        code: 'torn_file',
-        message:
-          'reading takes longer than one call may: from here on the file is refused; cut it into smaller ones',
-      };
-      break;
-    }
+    const last = await read(Buffer.alloc(0), () => cutter.end(torn));
+    if (last.length > 0) yield last;
+    return cutter.blank();
+  } finally {
+    // Also when nobody wants the rest: the download is ended.
+    await text.return(null);
   }
-  const last = await cutter.end(torn);
-  if (last.length > 0) yield last;
-  return cutter.blank();
 }
+
+const outOfTime: Refusal = {
+  code: 'torn_file',
+  message:
+    'reading takes longer than one call may: from here on the file is refused; cut it into smaller ones',
+};
 
 /** A fault of ours ends the file's run with a reason: tried again it would only be met again. */
-function read(act: () => readonly Found[]): readonly Found[] | Error {
+async function read(
+  bytes: Buffer,
+  act: () => Promise<readonly Found[]>,
+): Promise<readonly Found[]> {
   try {
-    return act();
+    return await act();
   } catch (fault) {
-    return fault instanceof Error ? fault : new Error(String(fault));
+    const said = fault instanceof Error ? fault.message : String(fault);
+    return [refusedPiece(bytes, 1, 'unforeseen', `${said}; the rest of the file is refused`)];
   }
 }
-
-const unforeseen = (bytes: Buffer, fault: Error): Found =>
-  refusedPiece(bytes, 1, 'unreadable_file', `unforeseen: ${fault.message}; the rest is refused`);
 
 /** The object's bytes; fewer than it has are a download that was cut, never a torn file. */
 async function* wholeObject(
@@ -137,29 +134,27 @@ const HEAD_BYTES = 4 << 10;
 
 /** The text; @returns why it ends early, null when it is whole. Its first piece holds the head. */
 async function* plainText(bytes: AsyncIterable<Buffer>): AsyncGenerator<Buffer, Refusal | null> {
-  const source = headFirst(bytes, 2)[Symbol.asyncIterator]();
-  const first = await source.next();
-  if (first.done === true) return null;
-  const all = (async function* () {
-    yield first.value;
-    for (let next = await source.next(); next.done !== true; next = await source.next()) {
-      yield next.value;
+  const source = headFirst(bytes, 2);
+  try {
+    const first = await source.next();
+    if (first.done === true) return null;
+    const all = (async function* () {
+      yield first.value;
+      yield* source;
+    })();
+    if (first.value[0] !== 0x1f || first.value[1] !== 0x8b) {
+      yield* headFirst(all, HEAD_BYTES);
+      return null;
     }
-  })();
-  const isGzip = first.value[0] === 0x1f && first.value[1] === 0x8b;
-  if (!isGzip) {
-    yield* headFirst(all, HEAD_BYTES);
-    return null;
+    let torn: Refusal | null = null;
+    const unpacked = (async function* () {
+      torn = yield* gunzipped(all);
+    })();
+    yield* headFirst(unpacked, HEAD_BYTES);
+    return torn;
+  } finally {
+    await source.return(null);
   }
-  const unpacked = gunzipped(all);
-  let torn: Refusal | null = null;
-  yield* headFirst(
-    (async function* () {
-      torn = yield* unpacked;
-    })(),
-    HEAD_BYTES,
-  );
-  return torn;
 }
 
 /** The same bytes, the first piece with at least so many of them, if there are. */
@@ -251,16 +246,21 @@ async function* steps(pieces: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
 /** What a file's head says against reading it as text; null = nothing. */
 function notText(head: Buffer): string | null {
   const [first, second] = head;
-  const utf16 = (first === 0xff && second === 0xfe) || (first === 0xfe && second === 0xff);
-  // Without a mark: half of the bytes of Western text in UTF-16 are zero.
-  const zeros = head.subarray(0, HEAD_BYTES).filter((byte) => byte === 0).length;
-  if (utf16 || zeros > head.subarray(0, HEAD_BYTES).length / 4) {
+  const marked = (first === 0xff && second === 0xfe) || (first === 0xfe && second === 0xff);
+  // Western text in UTF-16 has a zero in every second byte, and hardly one in the others.
+  const zeros = [0, 0];
+  for (const [i, byte] of head.subarray(0, HEAD_BYTES).entries()) {
+    if (byte === 0) zeros[i % 2] = (zeros[i % 2] ?? 0) + 1;
+  }
+  const [few = 0, many = 0] = zeros.sort((a, b) => a - b);
+  const half = Math.min(head.length, HEAD_BYTES) / 2;
+  if (marked || (many > half / 2 && few < half / 20)) {
     return 'the file is UTF-16; save it as UTF-8 and upload it again';
   }
   if (head.subarray(0, 4).equals(Buffer.from('PK\u0003\u0004'))) {
     return 'the file is a zip or an Excel workbook; save it as CSV (UTF-8) and upload it again';
   }
-  return zeros > 0 ? 'the file is no text' : null;
+  return many > 0 ? 'the file is no text' : null;
 }
 
 const MARK = Buffer.from([0xef, 0xbb, 0xbf]);

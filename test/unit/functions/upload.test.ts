@@ -250,6 +250,12 @@ test.each([
   ['packed UTF-16', 'a.csv.gz', gzipSync(UTF16), /is UTF-16; save it as/],
   ['a workbook', 'a.csv', Buffer.from('PK\u0003\u0004rest'), /zip or an Excel workbook/],
   ['binary', 'a.json', Buffer.from('[1,\u0000 and a text that is long enough]'), /is no text/],
+  [
+    'binary with zeros',
+    'a.json',
+    Buffer.concat([Buffer.from('SQL'), Buffer.alloc(900)]),
+    /is no text/,
+  ],
   ['another ending', 'a.xlsx', Buffer.from('PK'), /ends in none of csv, json, ndjson, jsonl/],
   ['no ending', 'README', Buffer.from('hello'), /ends in none of/],
   ['an empty CSV', 'a.csv', Buffer.from(''), /holds no header/],
@@ -532,6 +538,7 @@ test.each([
 
 test('a file that takes longer than a call may ends with its rest refused, not in a retry', async () => {
   const inbox = upload();
+  let ended = false;
   const rows = Array.from({ length: 2_000 }, (_, i) => `P${i},x\n`).join('');
   const message = await inbox.put(`${FOLDER}/a.csv`, `pid,a\n${rows}`);
   const { stream } = inbox.objects;
@@ -539,9 +546,13 @@ test('a file that takes longer than a call may ends with its rest refused, not i
     stream: async (bucket: string, name: string, generation: string) => {
       const pieces = (await stream(bucket, name, generation)) ?? [];
       return (async function* () {
-        for await (const piece of pieces) {
-          inbox.clock.advance(60_000);
-          yield piece;
+        try {
+          for await (const piece of pieces) {
+            inbox.clock.advance(60_000);
+            yield piece;
+          }
+        } finally {
+          ended = true;
         }
       })();
     },
@@ -549,6 +560,7 @@ test('a file that takes longer than a call may ends with its rest refused, not i
   await inbox.take(message);
   const lines = await inbox.lines();
   expect(refusals(lines.slice(-1))).toEqual([expect.stringContaining('cut it into smaller ones')]);
+  expect(ended).toBe(true);
   expect(lines.length).toBeGreaterThan(500);
   expect(lines.length).toBeLessThan(1_500);
 });

@@ -213,3 +213,16 @@ test.each(['csv', 'ndjson', 'json'])(
     expect(grown(32)).toBeLessThan(grown(8) + (24 << 20));
   },
 );
+
+test('a fault of the reader itself ends the file with a reason instead of a retry', async () => {
+  const records = fileRecords(cutAt(Buffer.from('a\n1\n'), []), {
+    name: 'a.csv',
+    size: 4,
+    arrives: { ...arrives, delimiter: '' as ',' },
+    inTime: () => true,
+  });
+  const found: Found[] = [];
+  for await (const some of records) found.push(...some);
+  expect(found.map(({ refused }) => refused?.code)).toEqual(['unforeseen']);
+  expect(found[0]?.refused?.message).toContain('the rest of the file is refused');
+});
