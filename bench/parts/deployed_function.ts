@@ -12,6 +12,8 @@ const READY_MS = 60_000;
 
 export interface FunctionProcess {
   readonly pid: number;
+  /** Where it takes requests: `http://127.0.0.1:PORT`. */
+  readonly url: string;
   /** From the spawn to the first answer that needed no work, ms. */
   readonly readyMs: number;
   /** Delivers a message as a push subscription does. @throws Error unless it is acknowledged */
@@ -98,6 +100,7 @@ export async function startFunction(of: {
   const readyMs = performance.now() - began;
   return {
     pid: child.pid as number,
+    url: `http://127.0.0.1:${port}`,
     readyMs,
     push: async ({ data, attributes = {} }) => {
       const encoded = Buffer.from(JSON.stringify(data)).toString('base64');
