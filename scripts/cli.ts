@@ -28,6 +28,16 @@ export const commands: Readonly<Record<string, Entry>> = {
   },
   query: { about: 'ask the tables in GoogleSQL', load: () => import('./query.ts') },
   pull: { about: 'pull a source now, or a range of it again', load: () => import('./pull.ts') },
+  publish: { about: 'publish lines of a file to a topic', load: () => import('./publish.ts') },
+  upload: { about: 'put files into the inbox', load: () => import('./upload.ts') },
+  simulate: {
+    about: 'publish realistic behavior with planted facts',
+    load: () => import('./simulate.ts'),
+  },
+  funnel: {
+    about: 'who did each step after the one before, and how long it took',
+    load: () => import('./funnel.ts'),
+  },
   rejected: { about: 'records that broke their contract', load: () => import('./rejected.ts') },
   replay: { about: 'run kept data through again', load: () => import('./replay.ts') },
   recompute: {
@@ -98,5 +108,10 @@ Examples:
 }
 
 if (import.meta.main) {
+  // Whoever reads us, such as `head`, may have seen enough.
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE') throw error;
+    process.exit(0);
+  });
   process.exitCode = await main(process.argv.slice(2));
 }

@@ -58,6 +58,7 @@ export function catalogFaults(catalog: Catalog): readonly string[] {
       .filter((name) => name in catalog.sources && name in catalog.tables)
       .map((name) => `${name}: is a source and a table`),
     ...cycleFaults(catalog.tables),
+    ...sharingFaults(catalog.sources),
   ];
 }
 
@@ -262,6 +263,31 @@ function readFaults(name: string, table: TableContract, catalog: Catalog): reado
     if (touch !== 'all' && touch !== 'ignore' && table.partition === undefined) {
       faults.push(`a change of ${input} touches days, but the table is not partitioned: use 'all'`);
     }
+  }
+  return faults;
+}
+
+/** What sources of one credential must agree on, for one function pulls them with one budget. */
+function sharingFaults(sources: Readonly<Record<string, SourceContract>>): readonly string[] {
+  const faults: string[] = [];
+  const first = new Map<string, { readonly name: string; readonly terms: string }>();
+  for (const [name, { arrives }] of Object.entries(sources)) {
+    if (arrives.kind !== 'rest_list') continue;
+    const terms = JSON.stringify([arrives.url, arrives.auth, arrives.requests_per_minute]);
+    const other = first.get(arrives.api);
+    if (other === undefined) first.set(arrives.api, { name, terms });
+    else if (other.terms !== terms) {
+      faults.push(
+        `${name}: url, auth and requests_per_minute differ from those of ${other.name}, which is of the same API`,
+      );
+    }
+  }
+  const topics = new Map<string, string>();
+  for (const [name, { arrives }] of Object.entries(sources)) {
+    if (arrives.kind !== 'pubsub_messages') continue;
+    const other = topics.get(arrives.topic);
+    if (other !== undefined) faults.push(`${name}: drains ${arrives.topic}, as ${other} does`);
+    topics.set(arrives.topic, name);
   }
   return faults;
 }

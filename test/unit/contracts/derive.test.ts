@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import { expect, test } from 'vitest';
 import {
+  type Arrival,
   defineDomain,
   defineSource,
   defineTable,
@@ -182,6 +183,26 @@ const source = (changes: object): Catalog => ({
   ...catalog,
   sources: { 'shop.orders': { ...(orders as SourceContract), ...changes } },
 });
+const twoOf = (one: Arrival, other: Arrival): Catalog => ({
+  ...catalog,
+  sources: {
+    'shop.orders': { ...(orders as SourceContract), arrives: one },
+    'shop.returns': { ...(orders as SourceContract), arrives: other },
+  },
+});
+const messages: Arrival = { kind: 'pubsub_messages', schedule: '* * * * *', topic: 'orders' };
+const list: Arrival = {
+  kind: 'rest_list',
+  schedule: '*/10 * * * *',
+  api: 'shop',
+  url: 'https://api.example.com',
+  path: '/orders',
+  auth: 'bearer',
+  paging: { by: 'link' },
+  overlap_minutes: 10,
+  requests_per_minute: 60,
+  first_days: 30,
+};
 const read = (name: string, changes: object): Catalog =>
   source({
     columns: {
@@ -338,6 +359,16 @@ test.each<[string, Catalog, string]>([
     'a list that is not decoded',
     read('labels', { as: undefined }),
     'column labels: json_array and repeated go together',
+  ],
+  [
+    'two lists of one API with different limits',
+    twoOf(list, { ...list, requests_per_minute: 5 }),
+    'shop.returns: url, auth and requests_per_minute differ from those of shop.orders',
+  ],
+  [
+    'two sources of one topic',
+    twoOf(messages, messages),
+    'shop.returns: drains orders, as shop.orders does',
   ],
 ])('refused by name: %s', (_, wrong, fault) => {
   expect(catalogFaults(wrong).join('\n')).toContain(fault);
