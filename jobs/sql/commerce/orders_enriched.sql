@@ -7,9 +7,8 @@ WITH lines AS (
       r.prices[0].price
     ) AS unit_price,
     s.price IS NULL AND r.prices IS NOT NULL AS is_price_estimated
-  FROM asked_sightings s
+  FROM asked_order_lines s
   LEFT JOIN price_histories r ON r.product_id = s.product_id
-  WHERE s.seen_in = 'orders'
 ),
 priced AS (
   SELECT
@@ -43,5 +42,5 @@ SELECT
   o.is_price_estimated
 FROM ordered o
 JOIN partitions p ON o.seen_date = p.partition
-LEFT JOIN product_catalog c ON c.product_id = o.product_id
+LEFT JOIN known_products c ON c.product_id = o.product_id
 LEFT JOIN known_users u ON u.user_id = o.user_id

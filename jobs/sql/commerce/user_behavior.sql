@@ -82,5 +82,5 @@ SELECT
   b.is_in_orders,
   b.seen_on
 FROM in_session b
-LEFT JOIN product_catalog c ON c.product_id = b.product_id
+LEFT JOIN known_products c ON c.product_id = b.product_id
 LEFT JOIN known_users u ON u.user_id = b.user_id

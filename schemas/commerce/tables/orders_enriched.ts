@@ -9,7 +9,8 @@ export const orders_enriched = defineTable({
   partition: 'order_date',
   cluster: ['product_id', 'user_id'],
   reads: {
-    'commerce.order_sightings': { days: 'SELECT partition FROM changed' },
+    // Read as it stands: what moves it touches this table by its source.
+    'commerce.order_sightings': 'ignore',
     'commerce.orders': {
       // A line may lie on another day than it did, and its order on several.
       days: `SELECT to_date(ordered_at) FROM changed
@@ -23,8 +24,6 @@ export const orders_enriched = defineTable({
       days: daysOfUploadedProducts({ day: 'order_date', price: 'unit_price', at: 'ordered_at' }),
     },
     'commerce.users': { days: daysOfUsers('order_date') },
-    'commerce.product_catalog': 'ignore',
-    'commerce.product_prices': 'ignore',
   },
   columns: {
     order_date: { type: 'DATE', required: true, about: 'UTC day of ordered_at' },

@@ -16,19 +16,30 @@ export const user_behavior = defineTable({
         SELECT explode(self.seen_on) FROM self JOIN changed ON trim(changed.order_id) = self.order_id`,
     },
     'commerce.orders': {
-      days: `SELECT to_date(ordered_at) FROM changed
+      // An order changes its state many times and is the same behavior. One whose date is corrected
+      // lies on two days from then on, and the correction may be taken back.
+      days: `WITH moved AS (
+          SELECT order_id, to_date(ordered_at) AS day FROM changed
+          WHERE order_line_key IN (
+            SELECT order_line_key FROM changed GROUP BY order_line_key
+            HAVING count(*) = 1 OR count(DISTINCT struct(order_id, order_line_id, product_id, user_id, ordered_at, quantity, price)) > 1
+          )
+        )
+        SELECT day FROM moved
         UNION ALL
-        SELECT explode(self.seen_on) FROM self JOIN changed ON changed.order_id = self.order_id`,
+        SELECT explode(self.seen_on) FROM self JOIN moved ON moved.order_id = self.order_id
+        UNION ALL
+        SELECT explode(array_append(self.seen_on, to_date(changed.ordered_at))) FROM self
+        JOIN changed ON changed.order_id = self.order_id AND changed.product_id = self.product_id
+        WHERE self.is_in_orders AND NOT array_contains(self.seen_on, to_date(changed.ordered_at))`,
     },
-    'commerce.order_sightings': { days: 'SELECT partition FROM changed' },
+    // Read as it stands: what moves it touches this table by its source.
+    'commerce.order_sightings': 'ignore',
     'commerce.products': { days: daysOfProducts({ day: 'date', price: 'price', at: 'event_at' }) },
     'commerce.flipkart_products': {
       days: daysOfUploadedProducts({ day: 'date', price: 'price', at: 'event_at' }),
     },
     'commerce.users': { days: daysOfUsers('date') },
-    // Read as they stand: what moves them touches this table by its source.
-    'commerce.product_catalog': 'ignore',
-    'commerce.product_prices': 'ignore',
   },
   columns: {
     date: { type: 'DATE', required: true, about: 'UTC day of event_at' },

@@ -1,9 +1,14 @@
 -- Every sighting of the orders that were seen on the days asked for, on whatever day. An order line
 -- whose date the API corrected was seen on both days: its newest version counts.
-WITH asked AS (
-  SELECT DISTINCT s.order_id
-  FROM order_sightings s
-  JOIN partitions p ON s.seen_date = p.partition
+WITH seen AS (
+  SELECT seen_date, order_id FROM stream_sightings
+  UNION ALL
+  SELECT seen_date, order_id FROM api_sightings
+),
+asked AS (
+  SELECT DISTINCT seen.order_id
+  FROM seen
+  JOIN partitions p ON seen.seen_date = p.partition
 )
 SELECT *
 FROM (

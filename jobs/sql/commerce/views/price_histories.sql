@@ -2,6 +2,6 @@
 SELECT
   product_id,
   array_sort(collect_list(struct(coalesce(valid_from, TIMESTAMP '0001-01-01 00:00:00') AS since, price))) AS prices
-FROM product_prices
+FROM observed_prices
 WHERE price IS NOT NULL
 GROUP BY product_id

@@ -1,0 +1,426 @@
+"""The commerce tables on a shop small enough to work out by hand, and in any order of arrival.
+
+What happened is landed in three steps, a batch each. A second lake gets the same runs in the
+opposite order and in two batches: it must come to the same rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pipeline import NOW, Pipeline
+from pyspark.sql import SparkSession
+
+from jobs.contract import read_domain
+
+STEPS = (1, 2, 3)
+TABLES = [table.bare for table in read_domain("commerce").tables.values()]
+
+
+def event(event_id: str, name: str | None, at: str, **more: Any) -> dict[str, Any]:
+    return {"event_id": event_id, "event_name": name, "date": f"2026-11-{at}Z", **more}
+
+
+def line(order: str, product: str, at: str, **more: Any) -> dict[str, Any]:
+    at = f"2026-11-{at}Z"
+    return {"order_id": order, "product_id": product, "date": at, "updated_at": at, **more}
+
+
+def product(product_id: str, name: str, category: str, price: str, at: str) -> dict[str, Any]:
+    at = f"2026-11-{at} 00:00:00+00"
+    return {
+        "product_id": product_id,
+        "product_name": name,
+        "category": category,
+        "price": price,
+        "date": "2026-11-01",
+        "updated_at": at,
+    }
+
+
+def user(user_id: str, name: str, at: str = "01") -> dict[str, Any]:
+    at = f"2026-11-{at} 00:00:00+00"
+    return {"user_id": user_id, "user_name": name, "date": "2026-11-01", "updated_at": at}
+
+
+# By step and source, records as the sources send them.
+SENT: dict[int, dict[str, list[Any]]] = {
+    1: {
+        "behavior_events": [
+            event("e01", "view", "10T09:00:00", product_id="p1", user_id="u1", price=20),
+            event("e02", "view", "10T09:20:00", product_id="p2", user_id="u1"),
+            event(
+                "e03", "order", "10T09:25:00", product_id="p1", user_id="u1", order_id="o1", price=20
+            ),
+            # 35 minutes after the last one: another session, until e05 arrives.
+            event("e04", "view", "10T10:00:00", product_id="p1", user_id="u1", price=20),
+            event("e06", "view", "10T23:50:00", product_id="f1", user_id="u2", session_id="s-1"),
+            event("e07", "view", "11T00:10:00", product_id="f1", user_id="u2", session_id="s-1"),
+            event(
+                "e08",
+                "order",
+                "11T00:20:00",
+                product_id="f1",
+                user_id="u2",
+                order_id="o2",
+                price="5.00",
+                session_id="s-1",
+            ),
+            event("e18", "view", "12T10:00:00", product_id="p2", user_id="u1"),
+            event("e19", "view", "12T10:05:00", product_id="p4", user_id="u1"),
+            event(
+                "e09",
+                "order",
+                "13T08:00:00",
+                product_id="p1",
+                user_id="u1",
+                order_id="o4",
+                order_line_id="1",
+                price=20,
+            ),
+            event("e10", "order", "13T08:00:01", product_id="p1", user_id="u1", order_id="o4"),
+            event("e11", "order", "13T08:00:09", product_id="p1", user_id="u1", order_id="o4"),
+            event(
+                "e14", "return", "15T11:00:00", product_id="p1", user_id="u1", order_id="r7", price=1
+            ),
+            event("e15", "compare", "15T12:00:00", product_id="p1", user_id="u3"),
+            event("e16", None, "15T12:30:00", product_id="p1"),
+        ],
+        "orders": [
+            line("o1", "p1", "10T09:25:03", user_id="u1", quantity=2, price="19.99", status="paid"),
+            line("o3", "p2", "11T12:00:00", user_id="u1", quantity=3, price=None, status="paid"),
+            line("o4", "p1", "13T08:00:00", order_line_id="1", user_id="u1", quantity=1, price=20),
+            line("o4", "p1", "13T08:00:00", order_line_id="2", user_id="u1", quantity=1, price=18),
+            line("o5", "p2", "14T00:00:30", user_id="u3", quantity=1, price="12.50"),
+            line("o6", "p1", "16T10:00:00", user_id="u3", quantity=1, price="0.10"),
+            line("r7", "p1", "15T11:00:00", user_id="u1", quantity=-1, price="20.00"),
+            line("o8", "p1", "15T13:00:00", user_id="u9", quantity=1, price="-3.50"),
+            line("o9", "p1", "15T14:00:00", user_id="u9", quantity=1, price=0),
+            line("o10", "p1", "15T15:00:00", user_id="u9", quantity=1, price=7),
+        ],
+        "products": [
+            product("p1", "Kettle,  1.7 l", "Kitchen", "20.00", "01"),
+            product("p2", "Lamp", "Light", "10.00", "02"),
+        ],
+        "users": [user("u1", "Ann"), user("u3", "Cy"), user("u4", "Never seen")],
+        "flipkart_products": [
+            {
+                "pid": "f1",
+                "product_name": "Alisha Shorts",
+                "product_category_tree": '["Clothing >> Shorts >> Alisha Shorts"]',
+                "retail_price": "999",
+                "discounted_price": "379",
+                "brand": "Alisha",
+                "crawl_timestamp": "2016-03-25 22:59:23 +0000",
+            },
+        ],
+    },
+    2: {
+        "behavior_events": [
+            event("e05", "wishlist", "10T09:50:00", product_id="p2", user_id="u1", price="10.00"),
+            event(
+                "e12", "order", "13T23:59:50", product_id="p2", user_id="u3", order_id="o5", price=13
+            ),
+            # Days before the date that the API gives.
+            event(
+                "e13", "order", "12T07:00:00", product_id="p1", user_id="u3", order_id="o6", price=1
+            ),
+            # An older first visit.
+            event("e17", "view", "09T10:00:00", product_id="p1", user_id="u3", price=20),
+            # Sent twice.
+            event("e01", "view", "10T09:00:00", product_id="p1", user_id="u1", price=20),
+        ],
+        "orders": [
+            {
+                **line("o10", "p1", "16T15:00:00", user_id="u9", quantity=1, price=7),
+                "updated_at": "2026-11-17T00:00:00Z",
+            },
+            {
+                **line("o1", "p1", "10T09:25:03", user_id="u1", quantity=2, price="19.99"),
+                "status": "returned",
+                "updated_at": "2026-11-18T00:00:00Z",
+            },
+        ],
+        "products": [
+            product("p2", "Lamp", "Light", "12.50", "12"),
+            product("p4", "Mug", "Kitchen", "4.00", "18"),
+        ],
+        "users": [user("u1", "Anna", "18"), user("u2", "Bob", "18")],
+    },
+    3: {
+        "products": [{"product_id": "p1", "_deleted": True}],
+        "users": [{"user_id": "u3", "_deleted": True}],
+    },
+}
+
+
+def land(pipeline: Pipeline, step: int, order: int = 1) -> None:
+    for source, records in sorted(SENT[step].items(), reverse=order < 0):
+        sent = records[::order]
+        pages = [{"orders": sent, "next_cursor": None}] if source == "orders" else sent
+        pipeline.land(source, pages, NOW + timedelta(hours=step))
+
+
+class Ran:
+    """A lake after each step."""
+
+    def __init__(self, pipeline: Pipeline) -> None:
+        self.pipeline = pipeline
+        self.manifests: dict[int, Any] = {}
+        self.tables: dict[int, dict[str, list[dict[str, Any]]]] = {}
+        for step in STEPS:
+            land(pipeline, step)
+            self.manifests[step] = pipeline.batch()
+            self.tables[step] = contents(pipeline)
+
+    def rows(self, step: int, table: str, **where: Any) -> list[dict[str, Any]]:
+        return [
+            row
+            for row in self.tables[step][table]
+            if all(row[name] == value for name, value in where.items())
+        ]
+
+    def row(self, step: int, table: str, **where: Any) -> dict[str, Any]:
+        rows = self.rows(step, table, **where)
+        assert len(rows) == 1, (table, where, rows)
+        return rows[0]
+
+
+def contents(pipeline: Pipeline) -> dict[str, list[dict[str, Any]]]:
+    return {name: pipeline.rows(name) for name in TABLES}
+
+
+@pytest.fixture(scope="module")
+def ran(warm: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ran]:
+    pipeline = Pipeline(warm, tmp_path_factory.mktemp("lake"), domain="commerce")
+    yield Ran(pipeline)
+    pipeline.close()
+
+
+def shown(row: dict[str, Any], *names: str) -> tuple[Any, ...]:
+    return tuple(row[name] for name in names)
+
+
+def money(text: str) -> Decimal:
+    return Decimal(text)
+
+
+def test_an_order_line_seen_by_both_is_one_row_with_the_streams_time_and_the_apis_price(
+    ran: Ran,
+) -> None:
+    row = ran.row(1, "user_behavior", order_id="o1")
+    assert shown(row, "event_id", "event_at", "user_name", "product_name") == (
+        "e03",
+        "2026-11-10T09:25:00.000Z",
+        "Ann",
+        "Kettle, 1.7 l",
+    )
+    assert shown(row, "price", "quantity", "amount") == (money("19.99"), 2, money("39.98"))
+    only_api = ran.row(1, "user_behavior", order_id="o3")
+    assert shown(only_api, "event_id", "event_at") == ("order:o3:p2", "2026-11-11T12:00:00.000Z")
+    only_stream = ran.row(1, "user_behavior", order_id="o2")
+    assert shown(only_stream, "event_id", "price", "is_in_orders") == ("e08", money("5"), False)
+
+
+def test_lines_of_one_product_are_told_apart_and_a_repeated_event_is_not_another(ran: Ran) -> None:
+    rows = ran.rows(1, "user_behavior", order_id="o4")
+    found = sorted(shown(row, "event_id", "order_line_id", "price") for row in rows)
+    assert found == [("e09", "1", money("20")), ("e10", "2", money("18"))]
+
+
+def test_an_event_that_comes_later_takes_the_row_to_its_own_day(ran: Ran) -> None:
+    before = ran.row(1, "user_behavior", order_id="o5")
+    assert shown(before, "date", "event_id") == ("2026-11-14", "order:o5:p2")
+    after = ran.row(3, "user_behavior", order_id="o5")
+    assert shown(after, "date", "event_id", "price") == ("2026-11-13", "e12", money("12.5"))
+    # Four days lie between what the stream and the API say.
+    far = ran.row(3, "user_behavior", order_id="o6")
+    assert shown(far, "date", "event_id", "price", "seen_on") == (
+        "2026-11-12",
+        "e13",
+        money("0.1"),
+        ["2026-11-12", "2026-11-16"],
+    )
+
+
+def test_an_order_whose_date_is_corrected_moves(ran: Ran) -> None:
+    for table, day in (("user_behavior", "date"), ("orders_enriched", "order_date")):
+        assert ran.row(1, table, order_id="o10")[day] == "2026-11-15"
+        assert ran.row(2, table, order_id="o10")[day] == "2026-11-16"
+
+
+def test_names_are_what_is_known_by_now(ran: Ran) -> None:
+    assert ran.row(1, "user_behavior", event_id="e08")["user_name"] is None
+    assert ran.row(2, "user_behavior", event_id="e08")["user_name"] == "Bob"
+    assert ran.row(1, "user_behavior", event_id="e19")["product_name"] is None
+    assert shown(ran.row(2, "user_behavior", event_id="e19"), "product_name", "category") == (
+        "Mug",
+        "Kitchen",
+    )
+    for table in ("user_behavior", "orders_enriched", "user_profile"):
+        names = {row["user_name"] for row in ran.rows(2, table, user_id="u1")}
+        assert names == {"Anna"}, table
+    # A product that is gone keeps its name; a user who is gone has none.
+    assert ran.row(3, "user_behavior", event_id="e01")["product_name"] == "Kettle, 1.7 l"
+    assert ran.row(3, "product_catalog", product_id="p1")["is_deleted"] is True
+    assert {row["user_name"] for row in ran.rows(3, "user_behavior", user_id="u3")} == {None}
+
+
+def test_a_missing_price_is_the_products_at_that_time(ran: Ran) -> None:
+    assert ran.row(1, "user_behavior", event_id="e18")["price"] == money("10")
+    for event_id, price in (("e02", "10"), ("e18", "12.5"), ("e19", "4"), ("e06", "999")):
+        row = ran.row(2, "user_behavior", event_id=event_id)
+        assert shown(row, "price", "is_price_estimated") == (money(price), True), event_id
+    assert shown(ran.row(2, "orders_enriched", order_id="o3"), "unit_price", "line_amount") == (
+        money("10"),
+        money("30"),
+    )
+    lamp = ran.rows(2, "product_prices", product_id="p2")
+    assert [shown(row, "price", "valid_from", "valid_to") for row in lamp] == [
+        (money("10"), "2026-11-02T00:00:00.000Z", "2026-11-12T00:00:00.000Z"),
+        (money("12.5"), "2026-11-12T00:00:00.000Z", None),
+    ]
+
+
+def test_a_late_event_joins_two_sessions_and_the_first_keeps_its_id(ran: Ran) -> None:
+    of_ann = [row for row in ran.rows(1, "sessions", user_id="u1", session_date="2026-11-10")]
+    assert sorted(shown(row, "session_id", "events") for row in of_ann) == [
+        ("u1@2026-11-10T09:00Z", 3),
+        ("u1@2026-11-10T10:00Z", 1),
+    ]
+    joined = ran.row(2, "sessions", user_id="u1", session_date="2026-11-10")
+    assert shown(joined, "session_id", "events", "views", "orders", "amount_spent") == (
+        "u1@2026-11-10T09:00Z",
+        5,
+        3,
+        1,
+        money("39.98"),
+    )
+
+
+def test_a_session_with_its_own_id_belongs_to_the_day_it_began(ran: Ran) -> None:
+    row = ran.row(3, "sessions", session_id="s-1")
+    assert shown(row, "session_date", "ended_at", "events", "amount_spent") == (
+        "2026-11-10",
+        "2026-11-11T00:20:00.000Z",
+        3,
+        money("5"),
+    )
+
+
+def test_returns_free_and_negative_prices_count_as_they_stand(ran: Ran) -> None:
+    row = ran.row(1, "user_behavior", order_id="r7")
+    assert shown(row, "event_id", "event_name", "quantity", "amount") == (
+        "e14",
+        "return",
+        -1,
+        money("-20"),
+    )
+    assert ran.row(1, "orders_enriched", order_id="o8")["is_negative_price"] is True
+    assert ran.row(1, "orders_enriched", order_id="o9")["line_amount"] == 0
+    quality = {(q["subject"], q["check"]): q for q in ran.manifests[1]["quality"]}
+    assert quality["commerce.orders_enriched", "negative_price"]["failed"] == 1
+    assert quality["commerce.daily_traffic", "unknown_event_name"]["failed"] == 2
+    assert all(q["passed"] for m in ran.manifests.values() for q in m["quality"])
+    day = ran.row(3, "orders_by_date", date="2026-11-15")
+    assert shown(day, "orders", "amount", "average_order_amount", "returns", "amount_returned") == (
+        2,
+        money("-3.5"),
+        money("-1.75"),
+        1,
+        money("20"),
+    )
+    # Only its state said that o1 came back.
+    assert ran.row(3, "orders_by_date", date="2026-11-10")["amount_returned"] == money("39.98")
+
+
+def test_an_older_first_visit_makes_later_days_returning(ran: Ran) -> None:
+    def days(step: int) -> list[tuple[Any, ...]]:
+        rows = sorted(ran.rows(step, "unique_visitors"), key=lambda row: row["date"])
+        names = ("date", "visitors", "new_visitors", "returning_visitors")
+        return [(shown(row, *names)[0][-2:], *shown(row, *names)[1:]) for row in rows]
+
+    assert days(1) == [
+        ("10", 2, 2, 0),
+        ("11", 2, 0, 2),
+        ("12", 1, 0, 1),
+        ("13", 1, 0, 1),
+        ("14", 1, 1, 0),
+        ("15", 3, 1, 2),
+        ("16", 1, 0, 1),
+    ]
+    assert days(2) == [
+        ("09", 1, 1, 0),
+        ("10", 2, 2, 0),
+        ("11", 2, 0, 2),
+        ("12", 2, 0, 2),
+        ("13", 2, 0, 2),
+        ("15", 3, 1, 2),
+        ("16", 1, 0, 1),
+    ]
+
+
+def test_metrics_are_exact(ran: Ran) -> None:
+    spent = ran.row(3, "spend_per_session", date="2026-11-10")
+    assert shown(spent, "sessions", "buying_sessions", "users", "amount_spent") == (
+        2,
+        2,
+        2,
+        money("44.98"),
+    )
+    assert shown(spent, "average_per_session", "average_per_user_per_session") == (
+        money("22.49"),
+        money("22.49"),
+    )
+    views = ran.rows(3, "top_products", date="2026-11-10", event_name="view")
+    assert sorted(shown(row, "day_rank", "product_id", "events") for row in views) == [
+        (1, "p1", 2),
+        (2, "f1", 1),
+        (3, "p2", 1),
+    ]
+    anna = ran.row(3, "user_profile", user_id="u1")
+    assert shown(anna, "orders", "order_lines", "returns", "amount_spent", "return_rate") == (
+        3,
+        4,
+        1,
+        money("107.98"),
+        0.25,
+    )
+    assert shown(anna, "sessions", "conversion_rate", "favourite_category") == (5, 0.6, "Kitchen")
+    never = ran.row(3, "user_profile", user_id="u4")
+    assert shown(never, "first_seen_date", "sessions", "conversion_rate") == (None, 0, None)
+
+
+def test_a_change_touches_only_the_days_it_concerns(ran: Ran) -> None:
+    written = {output["table"]: output for output in ran.manifests[3]["tables"]}
+    # Only Cy's name is gone, so only the days Cy was seen on are written again.
+    assert set(written["commerce.user_behavior"]["partitions"]) == {
+        "2026-11-09",
+        "2026-11-12",
+        "2026-11-13",
+        "2026-11-15",
+    }
+    assert "commerce.sessions" not in written
+    assert "commerce.daily_traffic" not in written
+
+
+def test_any_order_of_arrival_gives_the_same_rows(
+    ran: Ran, warm: SparkSession, tmp_path: Path
+) -> None:
+    other = Pipeline(warm, tmp_path, domain="commerce")
+    land(other, 3, order=-1)
+    land(other, 2, order=-1)
+    other.batch()
+    land(other, 1, order=-1)
+    # What was there already is seen again.
+    land(other, 2)
+    other.batch()
+    theirs = contents(other)
+    for name, rows in contents(ran.pipeline).items():
+        assert theirs[name] == rows, name
+    other.close()
