@@ -1,5 +1,6 @@
 /** Uploaded files through the handler into bronze: what is landed, what is refused, and once. */
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { gunzipSync, gzipSync } from 'node:zlib';
 import { expect, test } from 'vitest';
 import type { Config } from '../../../functions/config.ts';
@@ -154,6 +155,21 @@ test('the fixture with fifteen columns lands as its records say, in any packing'
     expect(refused).toEqual([]);
     expect(manifest.upload).toMatchObject({ blank: 40, ragged: 0, refused: 0 });
   }
+});
+
+const given = join(import.meta.dirname, '../../../../shared/material/products/flipkart_20000.csv');
+
+test.skipIf(!existsSync(given))('the given file of twenty thousand lands whole', async () => {
+  const { records, refused, manifest } = await landedOf('flipkart.csv', readFileSync(given));
+  const rows = records() as readonly Readonly<Record<string, string>>[];
+  expect(rows).toHaveLength(20_000);
+  expect(new Set(rows.map(({ pid }) => pid)).size).toBe(19_998);
+  const sum = (column: string): number =>
+    rows.reduce((total, row) => total + Number(row[column]), 0);
+  expect([sum('retail_price'), sum('discounted_price')]).toEqual([59_351_744, 39_314_110]);
+  expect(rows.filter(({ retail_price }) => retail_price !== '')).toHaveLength(19_922);
+  expect(refused).toEqual([]);
+  expect(manifest).toMatchObject({ records: 20_000, upload: { blank: 0, ragged: 0 } });
 });
 
 test('headers: any order, blanks around, without a name, twice the same', async () => {
