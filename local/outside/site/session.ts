@@ -67,8 +67,9 @@ export function session(plan: Plan, dayNumber: number, n: number): readonly Happ
   const day = dayOf(begin);
   const draw = draws(hash(seed, dayNumber, n, 21));
   const length = Math.min(DAY, plan.until - begin);
-  // Few read at night: the two draws meet in the middle of the day.
-  const began = begin + ((draw() + draw()) / 2) * length;
+  // Few read at night: the two draws meet in the middle of the day. Some go on past midnight.
+  const late = draw() < 0.03 && length === DAY;
+  const began = begin + (late ? length - draw() * 600_000 : ((draw() + draw()) / 2) * length);
   const toViral = within(day, planted.viral) && draw() < 0.5;
   const byLetter = !toViral && within(day, planted.campaign) && draw() < 0.35;
   const way: Way = toViral

@@ -30,7 +30,7 @@ export function siteWorld(options: {
       const end = plan.start + (day + 1) * DAY;
       const found = [...carried];
       for (let n = 0; n < (plan.sessions[day] as number); n++) found.push(...session(plan, day, n));
-      found.sort((a, b) => a.at - b.at || (a.event.occurred_at < b.event.occurred_at ? -1 : 1));
+      found.sort((a, b) => (a.event.occurred_at < b.event.occurred_at ? -1 : 1));
       // Sessions go on past midnight.
       const last = day === DAYS - 1;
       carried = last ? [] : found.filter(({ at }) => at >= end);

@@ -6,6 +6,7 @@ import type { BigQuery } from '@google-cloud/bigquery';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { bigqueryClient } from '../../../functions/clients/warehouse.ts';
 import { type RunningBigquery, startBigquery } from '../../../local/bigquery/server.ts';
+import { siteWorld } from '../../../local/outside/site/world.ts';
 import { type FunnelRequest, runFunnel } from '../../../scripts/funnel.ts';
 
 const target = { projectId: 'local-project', location: 'EU' };
@@ -57,6 +58,15 @@ const columns = {
   ],
 } as const;
 
+/** A simulated site, as its table shows it: three weeks in which a sign-up breaks on phones. */
+const world = siteWorld({ seed: 2, scale: 8_000, until: Date.parse('2026-11-20T18:00:00Z') });
+const SIMULATED: readonly Event[] = [...world.events()].map((event) => [
+  event.user_id,
+  event.session_id ?? null,
+  event.event_type,
+  event.occurred_at,
+]);
+
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'funnel-'));
   server = await startBigquery({
@@ -64,11 +74,14 @@ beforeAll(async () => {
     resolve: (uri) => [join(folder, uri.slice('gs://cases/'.length))],
   });
   bigquery = await bigqueryClient({ ...target, apiEndpoint: server.url });
-  const rows = MARCH.map(([user_id, session_id, type, at], i) => {
-    const [date] = at.split('T');
-    const key = String(i).padStart(2, '0');
+  const began = new Map<string | null, string>();
+  const rows = [...MARCH, ...SIMULATED].map(([user_id, session_id, type, at], i) => {
+    const date = at.slice(0, 10);
+    const session_date = began.get(session_id) ?? date;
+    began.set(session_id, session_date);
+    const key = String(i).padStart(6, '0');
     return {
-      ...{ event_date: date, date, session_date: date, event_at: at, event_key: key },
+      ...{ event_date: date, date, session_date, event_at: at, event_key: key },
       ...{ event_id: key, user_id, session_id, event_type: type, event_name: type },
     };
   });
@@ -116,6 +129,8 @@ const asked = async (request: FunnelRequest): Promise<readonly unknown[]> => {
   return JSON.parse(text) as readonly unknown[];
 };
 
+const SPRING = { from: '2024-03-01', to: '2024-04-30' } as const;
+
 const row = (
   step: number,
   event_type: string,
@@ -127,7 +142,7 @@ const row = (
 ) => ({ step, event_type, reached, dropped, share, share_of_previous, median_seconds });
 
 test('users that did each step after the one before, on whichever days and sessions', async () => {
-  expect(await asked({ steps: ['view', 'signup', 'purchase'], grain: 'user' })).toEqual([
+  expect(await asked({ steps: ['view', 'signup', 'purchase'], grain: 'user', ...SPRING })).toEqual([
     row(1, 'view', 4, null, 1, null, null),
     // ada after 30 s, ben after 3600, cy after 10.
     row(2, 'signup', 3, 1, 0.75, 0.75, 30),
@@ -136,7 +151,9 @@ test('users that did each step after the one before, on whichever days and sessi
 });
 
 test('sessions, also those that name no user', async () => {
-  expect(await asked({ steps: ['view', 'signup', 'purchase'], grain: 'session' })).toEqual([
+  expect(
+    await asked({ steps: ['view', 'signup', 'purchase'], grain: 'session', ...SPRING }),
+  ).toEqual([
     row(1, 'view', 5, null, 1, null, null),
     // a1 after 30 s, c1 after 10, e1 at once.
     row(2, 'signup', 3, 2, 0.6, 0.6, 10),
@@ -162,7 +179,9 @@ test('only the asked days count, both ends included', async () => {
 
 test('as many as twelve steps', async () => {
   const steps = ['view', ...Array.from({ length: 11 }, () => 'signup')];
-  const found = (await asked({ steps, grain: 'user' })) as readonly { reached: number }[];
+  const found = (await asked({ steps, grain: 'user', ...SPRING })) as readonly {
+    reached: number;
+  }[];
   expect(found.map(({ reached }) => reached)).toEqual([4, 3, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
   await expect(asked({ steps: [...steps, 'view'], grain: 'user' })).rejects.toThrow(
     /two to twelve/,
@@ -172,8 +191,47 @@ test('as many as twelve steps', async () => {
 
 test('the same question of what shoppers do', async () => {
   expect(
-    await asked({ steps: ['view', 'purchase'], grain: 'session', domain: 'commerce' }),
+    await asked({
+      ...{ steps: ['view', 'purchase'], grain: 'session', domain: 'commerce' },
+      ...SPRING,
+    }),
   ).toEqual([row(1, 'view', 5, null, 1, null, null), row(2, 'purchase', 2, 3, 0.4, 0.4, 317.5)]);
+});
+
+/** How many of `actor` (0 user, 1 session) reach each step: the definition, event by event. */
+function reached(steps: readonly string[], actor: 0 | 1, from: string, to: string) {
+  const progress = new Map<string, number>();
+  for (const event of SIMULATED) {
+    const [name, type, day] = [event[actor], event[2], event[3].slice(0, 10)];
+    if (name === null || day < from || day > to) continue;
+    const next = progress.get(name) ?? 0;
+    if (type === steps[next]) progress.set(name, next + 1);
+  }
+  return steps.map((_, n) => [...progress.values()].filter((done) => done > n).length);
+}
+
+test('a simulated site: the funnel shows on which days the sign-up broke', async () => {
+  const steps = ['view', 'signup_start', 'signup', 'subscribe'];
+  const { from, to } = world.planted.signupBug;
+  const shares: number[] = [];
+  for (const [first, last] of [
+    [from, to],
+    ['2026-10-01', '2026-11-10'],
+    ['2026-10-01', '2026-11-20'],
+  ] as const) {
+    for (const grain of ['user', 'session'] as const) {
+      const found = (await asked({ steps, grain, from: first, to: last })) as readonly {
+        reached: number;
+        share_of_previous: number;
+      }[];
+      expect(found.map((step) => step.reached)).toEqual(
+        reached(steps, grain === 'user' ? 0 : 1, first, last),
+      );
+      if (grain === 'session') shares.push(found[2]?.share_of_previous as number);
+    }
+  }
+  expect(shares[0]).toBeLessThan(0.4);
+  expect(shares[1]).toBeGreaterThan(0.5);
 });
 
 test('a range that is none, or a domain without a funnel, is refused before it is asked', async () => {
