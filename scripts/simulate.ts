@@ -1,8 +1,8 @@
 /** `simulate`: publishes a made-up world's events, with facts planted in it that the tables show. */
-import { setTimeout as sleep } from 'node:timers/promises';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { Failure } from './failure.ts';
 import { duration, say } from './progress.ts';
+import { type Published, type PublishTarget, publish } from './publish.ts';
 import { localEndpoints, openTarget, type TargetOptions, withTarget } from './target.ts';
 
 /** A world as far as publishing needs it. */
@@ -30,7 +30,26 @@ interface Simulation {
 const enough = (events: number): number => Math.ceil(events * 1.08) + 100;
 const DEFAULT_EVENTS = 60_000;
 
+const span = ({ from, to }: { readonly from: string; readonly to: string }): string =>
+  `from ${from} to ${to}`;
+
 export const simulations: Readonly<Record<string, Simulation>> = {
+  commerce: {
+    topic: 'behavior-events',
+    world: async (options) => {
+      const { shopWorld } = await import('../local/outside/shop/world.ts');
+      const { published, planted } = shopWorld(options);
+      const { viral, returnWave, checkoutBug } = planted;
+      return {
+        events: published(),
+        planted: [
+          `product ${viral.productId} goes viral ${span(viral)}`,
+          `most orders of product ${returnWave.productId} come back ${span(returnWave)}`,
+          `no order succeeds in a session ${checkoutBug.sessions}... (phones) ${span(checkoutBug)}`,
+        ],
+      };
+    },
+  },
   website: {
     topic: 'site-events',
     world: async (options) => {
@@ -40,9 +59,9 @@ export const simulations: Readonly<Record<string, Simulation>> = {
       return {
         events: published(),
         planted: [
-          `post ${viral.entityId} goes viral on ${viral.from} and ${viral.to}`,
-          `hardly a sign-up on a ${signupBug.device} device succeeds from ${signupBug.from} to ${signupBug.to}`,
-          `campaign ${campaign.name} brings readers by ${campaign.channel} from ${campaign.from} to ${campaign.to}`,
+          `post ${viral.entityId} goes viral ${span(viral)}`,
+          `hardly a sign-up on a ${signupBug.device} device succeeds ${span(signupBug)}`,
+          `campaign ${campaign.name} brings readers by ${campaign.channel} ${span(campaign)}`,
           `${newType.eventType} is an event type never seen before ${newType.from}`,
         ],
       };
@@ -58,73 +77,53 @@ export interface SimulateRequest {
   readonly rate?: number;
   readonly seed: number;
   readonly until: number;
-}
-
-/** Where to publish. */
-export interface PublishTarget {
-  readonly projectId: string;
-  /** `host:port` of another server than Google's. */
-  readonly apiEndpoint?: string;
+  /** Called now and then with how many are published. */
+  readonly progress?: (published: number) => void;
 }
 
 /**
- * Publishes a world's events with flow control, a JSON object per message.
- * @returns how many were durably taken
- * @throws Failure when the domain has no world, or publishing fails for good
+ * Publishes a world's events, a JSON object per message.
+ * @throws Failure when the domain has no world, or the topic takes nothing
  */
-export async function simulate(request: SimulateRequest, target: PublishTarget): Promise<number> {
+export async function simulate(request: SimulateRequest, to: PublishTarget): Promise<Published> {
   const simulation = simulations[request.domain];
   if (simulation === undefined) {
     const known = Object.keys(simulations).join(', ');
     throw new Failure(`nobody simulates ${request.domain}: choose one of ${known}`);
   }
-  const { seed, until, events: most = Number.POSITIVE_INFINITY } = request;
-  const scale = request.events === undefined ? DEFAULT_EVENTS : enough(most);
+  const { seed, until, events, rate, progress } = request;
+  const scale = events === undefined ? DEFAULT_EVENTS : enough(events);
   const world = await simulation.world({ seed, scale, until });
   for (const fact of world.planted) say(`planted: ${fact}`);
-  // Loaded here: gRPC costs a quarter of a second that other commands do not need.
-  const { PubSub } = await import('@google-cloud/pubsub');
-  const client = new PubSub(target);
-  try {
-    const topic = client.topic(simulation.topic, {
-      batching: { maxMessages: 500, maxBytes: 1_000_000, maxMilliseconds: 20 },
-      flowControlOptions: { maxOutstandingMessages: 5_000, maxOutstandingBytes: 20_000_000 },
-    });
-    const publisher = topic.flowControlled();
-    const begun = Date.now();
-    let sent = 0;
-    for (const event of world.events) {
-      if (sent >= most) break;
-      if (request.rate !== undefined) await due(begun + (sent / request.rate) * 1000);
-      await publisher.publish({ data: Buffer.from(JSON.stringify(event)) });
-      sent += 1;
-      // The publisher remembers every message until it is asked for them.
-      if (sent % 50_000 === 0) await publisher.all();
-    }
-    await publisher.all();
-    return sent;
-  } catch (error) {
-    const { message } = error as Error;
-    throw new Failure(
-      `publishing to ${simulation.topic} failed: ${message}; what was published stays, and publishing it again does no harm`,
-      { cause: error },
-    );
-  } finally {
-    await client.close();
-  }
+  return await publish(
+    {
+      topic: simulation.topic,
+      input: lines(world.events, events ?? Number.POSITIVE_INFINITY),
+      ...(rate === undefined ? {} : { rate }),
+      ...(progress === undefined ? {} : { progress }),
+    },
+    to,
+  );
 }
 
-/** Waits for a moment, if it lies ahead far enough for a timer to hit. */
-async function due(at: number): Promise<void> {
-  const left = at - Date.now();
-  if (left > 2) await sleep(left);
+/** The first events, one a line. */
+async function* lines(events: Iterable<object>, most: number): AsyncGenerator<Buffer> {
+  let left = most;
+  for (const event of events) {
+    if (left <= 0) return;
+    left -= 1;
+    yield Buffer.from(`${JSON.stringify(event)}\n`);
+  }
 }
 
 interface SimulateOptions extends TargetOptions {
   readonly events?: number;
   readonly rate?: number;
   readonly seed: number;
+  readonly json: boolean;
 }
+
+const DAY_MS = 86_400_000;
 
 function positive(text: string): number {
   const number = Number(text.replaceAll(/[_,]/g, ''));
@@ -141,11 +140,12 @@ function whole(text: string): number {
 export function declare(command: Command): void {
   withTarget(command)
     .argument('<domain>', Object.keys(simulations).join(' or '))
-    .option('--events <n>', 'publish exactly so many (default: three weeks, about 60,000)', whole)
+    .option('--events <n>', 'publish exactly so many (default: a world of about 60,000)', whole)
     .option('--rate <n>', 'events per second (default: as fast as they are taken)', positive)
     .addOption(
       new Option('--seed <n>', 'another seed is another world').argParser(whole).default(1),
     )
+    .option('--json', 'what became of them as JSON', false)
     .addHelpText(
       'after',
       `
@@ -153,18 +153,18 @@ The same seed on the same day is the same world: publishing it again changes not
 
 Examples:
   ./tributary simulate website
-  ./tributary simulate website --events 5000 --rate 200 --seed 7`,
+  ./tributary simulate commerce --events 5000 --rate 200 --seed 7`,
     )
     .action(async (domain: string, options: SimulateOptions) => {
       const { config } = await openTarget(options);
       const { events, rate, seed } = options;
-      const begun = Date.now();
-      const sent = await simulate(
+      const done = await simulate(
         {
           domain,
           seed,
           // The begin of the day: who simulates twice gets the same events.
-          until: Math.floor(begun / 86_400_000) * 86_400_000,
+          until: Math.floor(Date.now() / DAY_MS) * DAY_MS,
+          progress: (published) => say(`${published} events published ...`),
           ...(events === undefined ? {} : { events }),
           ...(rate === undefined ? {} : { rate }),
         },
@@ -175,9 +175,17 @@ Examples:
             : {}),
         },
       );
-      const ms = Date.now() - begun;
-      say(
-        `${sent} events published in ${duration(ms)}, ${Math.round((sent / ms) * 1000)} a second`,
-      );
+      const { published, failed, topic, seconds, per_second } = done;
+      if (options.json) process.stdout.write(`${JSON.stringify(done)}\n`);
+      else {
+        console.log(
+          `${published} events published to ${topic} in ${duration(seconds * 1_000)}, ${per_second} a second`,
+        );
+      }
+      if (failed > 0) {
+        throw new Failure(
+          `${failed} events were not published (${done.failures[0]?.reason}); publishing them all again does no harm`,
+        );
+      }
     });
 }
