@@ -8,9 +8,9 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
-import { allocator, type FunctionSettings } from '../../functions/settings.ts';
+import { allocator, drainedSubscription, type FunctionSettings } from '../../functions/settings.ts';
 import { startBigquery } from '../../local/bigquery/server.ts';
-import { startPubsub } from '../../local/pubsub/server.ts';
+import { type PubsubServer, startPubsub } from '../../local/pubsub/server.ts';
 import { startStorage } from '../../local/storage/server.ts';
 import { bigqueryColumns } from '../../schemas/derive/bigquery.ts';
 import { catalog } from '../../schemas/rendered/catalog.ts';
@@ -53,7 +53,7 @@ export function variablesOf(
   at: Services,
   hubspot: string,
 ): Readonly<Record<string, string>> {
-  const { storage, pubsub, bigquery, secrets } = at;
+  const { storage, pubsub, pubsubGrpc, bigquery, secrets } = at;
   const all: Readonly<Record<string, string>> = {
     TRIBUTARY_PROJECT: PROJECT,
     TRIBUTARY_REGION: 'europe-west1',
@@ -72,7 +72,13 @@ export function variablesOf(
     TRIBUTARY_HUBSPOT_SECRET: 'hubspot-token',
     TRIBUTARY_HUBSPOT_DAILY_SHARE: '1',
     TRIBUTARY_SPARK: JSON.stringify({ properties: {}, labels: {} }),
-    TRIBUTARY_ENDPOINTS: JSON.stringify({ storage, pubsub, bigquery, secrets }),
+    TRIBUTARY_ENDPOINTS: JSON.stringify({
+      storage,
+      pubsub,
+      pubsub_grpc: pubsubGrpc,
+      bigquery,
+      secrets,
+    }),
   };
   const own = settings.variables.map((name) => [name, all[name] ?? ''] as const);
   return { ...Object.fromEntries(own), ...allocator };
@@ -83,6 +89,7 @@ async function serve(root: string, more: readonly string[]): Promise<void> {
   for (const name of [...Object.values(buckets), ...more]) storage.state.declareBucket({ name });
   const pubsub = await startPubsub({ root: join(root, 'pubsub') });
   pubsub.state.declareTopic({ name: `projects/${PROJECT}/topics/pull-hubspot` });
+  declareDrained(pubsub);
   const bigquery = await startBigquery({
     projectId: PROJECT,
     location: LOCATION,
@@ -108,6 +115,21 @@ async function serve(root: string, more: readonly string[]): Promise<void> {
     secrets.closeAllConnections();
     await Promise.all([storage.close(), pubsub.close(), bigquery.close()]);
   });
+}
+
+/** Topics that sources arrive on, each with its own subscription, as the stack declares them. */
+function declareDrained({ state }: PubsubServer): void {
+  state.declareTopic({ name: `projects/${PROJECT}/topics/drain` });
+  for (const { arrives } of Object.values(catalog.sources)) {
+    if (arrives.kind !== 'pubsub_messages') continue;
+    const topic = `projects/${PROJECT}/topics/${arrives.topic}`;
+    state.declareTopic({ name: topic });
+    state.declareSubscription({
+      name: `projects/${PROJECT}/subscriptions/${drainedSubscription(arrives.topic)}`,
+      topic,
+      ackDeadlineSeconds: 180,
+    });
+  }
 }
 
 /** The tables that contracts declare, empty: what the sweep and the reconciliation ask. */
