@@ -19,7 +19,8 @@ export const orders = defineSource({
     first_days: 365,
   },
   records: 'orders',
-  key: ['order_line_key'],
+  // A line whose date is corrected lies on two days from then on: a key alone is looked for on one.
+  key: ['order_line_key', 'ordered_at'],
   version: 'changed_at',
   event_time: 'ordered_at',
   bounds: { earliest: '2000-01-01', days_ahead: 2 },
