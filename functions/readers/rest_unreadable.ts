@@ -6,7 +6,7 @@
 import type { Window } from '../checkpoint.ts';
 import type { Page } from './reader.ts';
 import { stepOf } from './rest_order.ts';
-import { granuleOf } from './rest_page.ts';
+import { granuleOf, type ListQuery, nextBehind } from './rest_page.ts';
 import {
   assertAnswers,
   type Read,
@@ -52,24 +52,48 @@ export async function* aroundUnreadable(
     if (begin >= to) return null;
   }
 
-  const at = await lastUnreadable(reading, begin, to);
-  // Others of the same instant may stand behind it, which only the list's own paging reaches.
-  if (at === begin && reading.limit !== null) {
+  // The record by itself, and by the list's own paging what stands behind it.
+  const granule = granuleOf(arrival);
+  let query: ListQuery = { since: begin + granule, until: to, limit: smallest(reading), at: null };
+  let alone = await reading.fetch(query, { tries: TRIES });
+  const isAlone = reading.limit !== null;
+  if (alone.kind !== 'unreadable' && isAlone) {
+    // It is of the instant at which the readable ones end, with others behind it perhaps.
     return windowAt({ ...window, from: iso(begin) }, { kind: 'instant', round: 1, at: null });
   }
-  const read: Read =
-    reading.limit === null
-      ? unread
-      : await reading.fetch({ since: at, until: to, limit: reading.limit, at: null });
-  const behind = left(at + granuleOf(arrival));
-  if (read.kind !== 'unreadable') {
-    // It can be read after all.
-    return left(begin);
+  while (alone.kind === 'unreadable' && isAlone) {
+    const at = nextBehind(arrival, alone.answer, query, context.baseUrl);
+    if (at === null) break;
+    query = { ...query, at };
+    const behind: Read = await reading.fetch(query, { tries: TRIES });
+    if (behind.kind === 'expired') break;
+    if (behind.kind === 'page') {
+      const changed = behind.times[0] ?? null;
+      if (changed === null && behind.next !== null) break;
+      const next = changed === null ? null : left(Math.max(begin + granule, changed));
+      yield { ...told(reading, alone), remaining: next };
+      return next;
+    }
+    yield { ...told(reading, alone), remaining: left(begin) };
+    alone = behind;
   }
-  const bytes = read.answer.body.length;
-  context.world.log('WARNING', 'rest_page_unreadable', { source, at: iso(at), bytes });
-  yield { ...read.page, remaining: behind };
+
+  const at = await lastUnreadable(reading, begin, to);
+  const read: Read = isAlone
+    ? await reading.fetch({ since: at, until: to, limit: reading.limit, at: null })
+    : unread;
+  // It can be read after all.
+  if (read.kind !== 'unreadable') return left(begin);
+  const behind = left(at + granule);
+  yield { ...told(reading, read), remaining: behind };
   return behind;
+}
+
+/** What is given up on, with a warning. */
+function told({ context }: Reading, { page, answer }: ReadUnreadable): Page {
+  const source = `${context.domain}.${context.source}`;
+  context.world.log('WARNING', 'rest_page_unreadable', { source, bytes: answer.body.length });
+  return page;
 }
 
 /** The largest first page that can be read; null = none, or the API takes no size. */
@@ -91,22 +115,24 @@ async function longestBefore(
   return best;
 }
 
-/** The last instant whose query still begins with (or, without page sizes, holds) what is broken. */
+/**
+ * The last instant whose query still begins with (or, without page sizes, holds) what is broken,
+ * where nothing but time leads past it.
+ */
 async function lastUnreadable(reading: Reading, begin: number, until: number): Promise<number> {
   const granule = granuleOf(reading.arrival);
-  const limit = smallest(reading);
   const ask = (since: number): Promise<Read> =>
-    reading.fetch({ since, until: null, limit, at: null }, { tries: TRIES });
-  const first = await ask(begin + granule);
-  if (first.kind !== 'unreadable') return begin;
+    reading.fetch({ since, until: null, limit: smallest(reading), at: null }, { tries: TRIES });
+  let low = begin + granule;
+  const [first, again] = [await ask(low), await ask(low)];
+  if (first.kind !== 'unreadable' || again.kind !== 'unreadable') return begin;
+  // What differs each time it is asked for cannot tell one broken record from the next.
+  const body = first.answer.body.equals(again.answer.body) ? first.answer.body : null;
   const same = async (since: number): Promise<boolean> => {
     const read = await ask(since);
-    // Another broken record is found in its own turn.
-    return (
-      read.kind === 'unreadable' && (limit === null || read.answer.body.equals(first.answer.body))
-    );
+    if (read.kind !== 'unreadable') return false;
+    return reading.limit === null || body === null || read.answer.body.equals(body);
   };
-  let low = begin + granule;
   let step = granule;
   // Beyond the window's end it is another window's.
   while (low + step < until && (await same(low + step))) {
