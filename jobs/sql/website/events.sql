@@ -17,7 +17,7 @@ SELECT
   -- Client addresses stay in silver.
   regexp_replace(
     props,
-    '("(?:ip|ip_?address|client_?ip|remote_?addr|x_forwarded_for)"\\s*:\\s*)"(?:[^"\\\\]|\\\\.)*"',
+    '(?i)("(?:ip|ip_?address|client_?ip|remote_?addr|x_forwarded_for)"\\s*:\\s*)"(?:[^"\\\\]|\\\\.)*"',
     '$1"***"'
   ) AS props,
   session_date,

@@ -1,20 +1,20 @@
 SELECT
   session_date,
   session_id,
-  min_by(user_id, CASE WHEN user_id IS NOT NULL THEN struct(event_at, event_key) END) AS user_id,
+  min_by(user_id, CASE WHEN user_id IS NOT NULL THEN place END) AS user_id,
   min(event_at) AS started_at,
   max(event_at) AS ended_at,
   count(*) AS events,
   count(DISTINCT CASE WHEN entity_id IS NOT NULL THEN struct(entity_type, entity_id) END) AS entities,
-  min_by(event_type, struct(event_at, event_key)) AS entry_type,
-  max_by(event_type, struct(event_at, event_key)) AS exit_type,
+  min_by(event_type, place) AS entry_type,
+  max_by(event_type, place) AS exit_type,
   coalesce(min(session_channel), 'direct') AS channel,
-  min_by(device, CASE WHEN device IS NOT NULL THEN struct(event_at, event_key) END) AS device,
+  min_by(device, CASE WHEN device IS NOT NULL THEN place END) AS device,
   CAST((unix_micros(max(event_at)) - unix_micros(min(event_at))) / 1000000 AS DOUBLE) AS seconds,
   count_if(is_conversion) AS conversions,
   array_join(
     transform(
-      slice(array_sort(collect_list(struct(event_at, event_key, event_type))), 1, 8), step -> step.event_type
+      array_sort(collect_list(CASE WHEN place <= 8 THEN struct(place, event_type) END)), step -> step.event_type
     ),
     ' > '
   ) AS path,

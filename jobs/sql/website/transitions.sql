@@ -9,7 +9,7 @@ WITH steps AS (
     lag(event_at) OVER following AS from_at
   FROM session_events
   WHERE session_id IS NOT NULL
-  WINDOW following AS (PARTITION BY session_date, session_id ORDER BY event_at, event_key)
+  WINDOW following AS (PARTITION BY session_date, session_id ORDER BY place)
 )
 SELECT
   session_date,

@@ -12,7 +12,8 @@ const rules = (signal: string, channel: string, ...values: readonly string[]): R
  * 2. `utm_source`, the same way; a link with any utm but no known value is `other_campaign`
  * 3. `referrer_host`, the whole host without `www.`
  * 4. `referrer_name`, the label before the host's ending: `google` for `www.google.co.uk`
- * 5. any other host is `referral`; the page's own host and its neighbours say nothing
+ * 5. any other host is `referral`; the page's own host, its neighbours (the same name) and those
+ *    listed as `own_host` say nothing
  *
  * A session whose events say nothing is `direct`.
  */
@@ -20,6 +21,7 @@ export const channel_rules: List = {
   about: 'Names as in the default channel groups of Google Analytics 4, in snake_case',
   columns: ['signal', 'value', 'channel'],
   rows: [
+    ...rules('own_host', '', 'localhost', '127.0.0.1'),
     ...rules('utm_medium', 'email', 'email', 'e_mail', 'mail', 'newsletter'),
     ...rules('utm_medium', 'paid_search', 'cpc', 'ppc', 'paid_search', 'paidsearch', 'sem'),
     ...rules('utm_medium', 'paid_social', 'paid_social', 'paidsocial', 'social_paid'),

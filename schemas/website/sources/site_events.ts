@@ -1,14 +1,30 @@
 import { defineSource } from '../../contract.ts';
 
-/** Spark SQL: the first of these members of `props` or `request` that says something. */
-const member = (object: 'props' | 'request', ...spellings: readonly string[]): string =>
-  `coalesce(${spellings.map((name) => `nullif(trim(from_json(${object}, 'map<string,string>')['${name}']), '')`).join(', ')})`;
+/** Spark SQL: the first of these texts that says something; `m` is the object as a map. */
+const said = (...texts: readonly string[]): string =>
+  `get(filter(array(${texts.join(', ')}), text -> text <> ''), 0)`;
 
-/** The same for one that may also stand as a parameter in the address of the page. */
-const parameter = (name: string, ...spellings: readonly string[]): string =>
-  `coalesce(${member('props', name, ...spellings)}, nullif(replace(replace(regexp_extract(${page}, '[?&]${name}=([^&#]*)', 1), '+', ' '), '%20', ' '), ''))`;
+/** Members of an object, by their spellings. Parsing it once per column is what the array is for. */
+const within = (object: 'props' | 'request', text: string): string =>
+  `transform(array(from_json(${object}, 'map<string,string>')), m -> ${text})[0]`;
 
-const page = member('props', 'page_url', 'pageUrl', 'url', 'page', 'location', 'href');
+const spelled = (...names: readonly string[]): readonly string[] =>
+  names.map((name) => `trim(m['${name}'])`);
+
+const member = (object: 'props' | 'request', ...names: readonly string[]): string =>
+  within(object, said(...spelled(...names)));
+
+const page = said(...spelled('page_url', 'pageUrl', 'url', 'page', 'location', 'href'));
+
+/** One that may also stand as a parameter in the address of the page. */
+const parameter = (name: string, other: string): string =>
+  within(
+    'props',
+    said(
+      ...spelled(name, other),
+      `trim(replace(replace(regexp_extract(${page}, '[?&]${name}=([^&#]*)', 1), '+', ' '), '%20', ' '))`,
+    ),
+  );
 
 // Absent and empty are the same in the hash, and no value can run into its neighbour.
 const parts = ['user_id', 'event_type', 'entity_type', 'entity_id', 'session_id'];
@@ -81,7 +97,7 @@ export const site_events = defineSource({
       sql: member('props', 'platform', 'os', 'operating_system', 'operatingSystem'),
       about: 'Operating system or app platform, as sent',
     },
-    page_url: { type: 'STRING', sql: page, about: 'Address of the page' },
+    page_url: { type: 'STRING', sql: within('props', page), about: 'Address of the page' },
     referrer: {
       type: 'STRING',
       sql: `coalesce(${member('props', 'referrer', 'referer', 'page_referrer', 'pageReferrer', 'document_referrer')}, ${member('request', 'referrer', 'referer')})`,

@@ -1,5 +1,5 @@
--- Every event with its session: the sender's own id, else what one reader does without 30 idle
--- minutes, cut at midnight UTC. Who names neither reader nor session is in none.
+-- Every event with its session: the sender's own id, else what one reader does without more
+-- than 30 idle minutes, cut at midnight UTC. Who names neither reader nor session is in none.
 --
 -- A session with its own id belongs to the day it began. It goes on past midnight until noon, if all
 -- of its events on the first day lie after noon; other sessions end at midnight. So any own session
@@ -30,7 +30,7 @@ begun AS (
     CASE WHEN own_id IS NOT NULL AND hour(occurred_at) < 12 AND hour(first_at_day_before) >= 12
       THEN date_sub(event_date, 1) ELSE event_date END AS begun_on,
     -- Of derived sessions: when the one going on at this event began.
-    max(CASE WHEN before_at IS NULL OR occurred_at >= before_at + INTERVAL 30 MINUTES THEN occurred_at END)
+    max(CASE WHEN before_at IS NULL OR occurred_at > before_at + INTERVAL 30 MINUTES THEN occurred_at END)
       OVER (PARTITION BY visit, event_date ORDER BY occurred_at, event_key ROWS UNBOUNDED PRECEDING) AS begun_at
   FROM neighboured
 ),
@@ -38,10 +38,16 @@ assigned AS (
   SELECT
     *,
     CASE WHEN own_id IS NOT NULL OR reader_id IS NOT NULL THEN begun_on END AS session_date,
-    -- No two sessions of a reader begin within the same half hour, so that the half hour names one:
-    -- an event that comes later and lies earlier rarely changes it.
+    -- Two sessions of a reader begin more than half an hour apart, so the half hour tells them apart;
+    -- and a late event that moves the beginning within it changes no id.
     CASE WHEN own_id IS NOT NULL THEN own_id
-      WHEN reader_id IS NOT NULL THEN md5(concat(reader_id, ' ', floor(unix_seconds(begun_at) / 1800))) END AS assigned_id
+      WHEN reader_id IS NOT NULL THEN
+        concat(
+          reader_id,
+          '@',
+          date_format(timestamp_seconds(floor(unix_seconds(begun_at) / 1800) * 1800), "yyyy-MM-dd'T'HH:mm'Z'")
+        )
+    END AS assigned_id
   FROM begun
 )
 SELECT
@@ -67,7 +73,7 @@ SELECT
   is_conversion,
   has_amount,
   amount,
-  told_channel,
+  row_number() OVER (PARTITION BY visit, session_date, assigned_id ORDER BY event_at, event_key) AS place,
   first_value(told_channel, true) OVER (
     PARTITION BY visit, session_date, assigned_id ORDER BY event_at, event_key
     ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING
