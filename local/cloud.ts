@@ -410,7 +410,7 @@ async function declareTables({ url }: RunningBigquery, declared: Declared): Prom
 
 /** The orders API has a stand-in; other APIs are asked where their contract says. */
 const apiOf = ({ name }: DeclaredFunction, { ordersUrl }: Outside) =>
-  name === 'pull-orders-api' && ordersUrl !== '' ? { TRIBUTARY_API_URL: ordersUrl } : {};
+  name === 'pull-orders-api' ? { TRIBUTARY_API_URL: ordersUrl } : {};
 
 /** What people may see of a connection URL. */
 function withoutCredentials(url: string): string {

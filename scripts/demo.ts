@@ -7,39 +7,18 @@ import {
   type RunManifest,
   readJson,
 } from '../functions/manifest.ts';
-import { addWindows } from '../functions/pull.ts';
 import { catalog } from '../schemas/rendered/catalog.ts';
+import { fill, type Scale, scales } from './demo_fill.ts';
+import { type Headline, headlines, type Planted, planted } from './demo_headlines.ts';
 import { Failure } from './failure.ts';
 import { openCloud, stay } from './local.ts';
 import { localFolder } from './place.ts';
 import { duration, say, table } from './progress.ts';
-import { backfill, pull } from './pull.ts';
+import { type Queryable, queryable, shownQueryable } from './queryable.ts';
 import { settle } from './settle.ts';
-import { openTarget, sourceNamed, type Target } from './target.ts';
-
-/** Events of the made-up account. */
-export const scales = { small: 5_000, medium: 100_000, large: 1_000_000 } as const;
-
-/** The account's history; schedules alone would read the last 30 days of it. */
-const HISTORY_DAYS = 120;
-const DAY_MS = 86_400_000;
+import { openTarget, type Target } from './target.ts';
 
 const domains = Object.keys(catalog.domains).filter((domain) => domain !== 'ops');
-
-/** Asks for everything there is of a domain: the newest by its schedules, older ranges on top. */
-async function pullAll(target: Target, domain: string): Promise<void> {
-  const now = Date.now();
-  for (const [name, contract] of Object.entries(catalog.sources)) {
-    if (!name.startsWith(`${domain}.`)) continue;
-    const { arrives } = contract;
-    if (arrives.kind === 'hubspot_email_events') {
-      const instant = (days: number): string => new Date(now - days * DAY_MS).toISOString();
-      const windows = backfill(name, instant(HISTORY_DAYS), instant(arrives.first_days), now);
-      await addWindows(target.world, target.config, sourceNamed(name), windows);
-    }
-    await pull(target, name);
-  }
-}
 
 interface Arrived {
   readonly table: string;
@@ -58,44 +37,6 @@ async function arrived(target: Target, domain: string): Promise<readonly Arrived
     rows: counts.get(name) ?? 0,
     about: catalog.tables[name]?.about ?? '',
   }));
-}
-
-interface Performance {
-  readonly campaign: string;
-  readonly sent: number;
-  readonly delivered: number;
-  readonly human_open_rate: string;
-  readonly human_click_rate: string;
-  readonly unsubscribed: number;
-  readonly hard_bounced: number;
-}
-
-const CAMPAIGNS = `SELECT p.campaign_id, max(c.campaign_name) AS name, sum(p.sent) AS sent,
-  sum(p.delivered) AS delivered, sum(p.unique_human_opens) AS opened,
-  sum(p.unique_human_clicks) AS clicked, sum(p.unsubscribed) AS unsubscribed,
-  sum(p.hard_bounced) AS hard_bounced
-FROM email.campaign_performance AS p LEFT JOIN email.dim_campaign AS c ON c.campaign_id = p.campaign_id
-GROUP BY p.campaign_id`;
-
-/** Campaigns with enough sends to be judged, best first: by the share of people who opened. */
-async function campaigns(target: Target): Promise<readonly Performance[]> {
-  const rows = await target.world.warehouse.rows(CAMPAIGNS);
-  const of = (row: Readonly<Record<string, unknown>>, name: string): number => Number(row[name]);
-  const rate = (part: number, whole: number): number => (whole === 0 ? 0 : part / whole);
-  const most = Math.max(0, ...rows.map((row) => of(row, 'sent')));
-  return rows
-    .filter((row) => of(row, 'sent') >= most / 20)
-    .map((row) => ({ row, open: rate(of(row, 'opened'), of(row, 'delivered')) }))
-    .sort((a, b) => b.open - a.open)
-    .map(({ row, open }) => ({
-      campaign: `${row['name'] ?? row['campaign_id']}`,
-      sent: of(row, 'sent'),
-      delivered: of(row, 'delivered'),
-      human_open_rate: `${(open * 100).toFixed(1)} %`,
-      human_click_rate: `${(rate(of(row, 'clicked'), of(row, 'delivered')) * 100).toFixed(1)} %`,
-      unsubscribed: of(row, 'unsubscribed'),
-      hard_bounced: of(row, 'hard_bounced'),
-    }));
 }
 
 /** Every control object of a kind, read. */
@@ -153,7 +94,7 @@ async function whereTimeWent(
 
 interface DemoOptions {
   readonly domain?: readonly string[];
-  readonly scale: keyof typeof scales;
+  readonly scale: Scale;
   readonly data: string;
   readonly keep: boolean;
   readonly json: boolean;
@@ -165,8 +106,11 @@ export function declare(command: Command): void {
       new Option('--domain <domain...>', 'only these').choices(domains).default(domains, 'all'),
     )
     .addOption(
-      new Option('--scale <scale>', 'events of the account: 5,000, 100,000 or 1,000,000')
-        .choices(Object.keys(scales))
+      new Option(
+        '--scale <scale>',
+        'how much happens: a try, some 60,000 to 100,000 events, a million',
+      )
+        .choices(['small', 'medium', 'large'])
         .default('medium'),
     )
     .addOption(
@@ -185,6 +129,7 @@ afterwards.
 
 Examples:
   ./tributary demo
+  ./tributary demo --domain commerce website
   ./tributary demo --scale large --keep`,
     )
     .action(run);
@@ -192,11 +137,14 @@ Examples:
 
 async function run(options: DemoOptions): Promise<void> {
   const begun = Date.now();
+  const chosen = options.domain ?? domains;
   const cloud = await openCloud({
     data: resolve(options.data),
     fresh: true,
     quietSchedules: true,
-    hubspot: { scale: scales[options.scale] },
+    hubspot: {
+      scale: chosen.includes('email') ? (scales['email']?.[options.scale] ?? 0) : 'small',
+    },
     log: say,
   });
   const aborted = (): void => {
@@ -208,11 +156,11 @@ async function run(options: DemoOptions): Promise<void> {
   try {
     const opened = Date.now() - begun;
     const target = await openTarget({ data: options.data });
-    const chosen = options.domain ?? domains;
-    for (const domain of chosen) await pullAll(target, domain);
-    say(`pulling ${scales[options.scale].toLocaleString('en')} events, then Spark, then the load`);
+    for (const domain of chosen) await fill(domain, cloud, target, { ...options, now: begun });
+    say('landing, then Spark, then the load');
     const stuck = await settle(target, {
       timeoutMs: 30 * 60_000,
+      domains: chosen,
       told: (left) => {
         if (left.length > 0) say(`  ${left.map(({ what }) => what).join('; ')}`);
       },
@@ -224,7 +172,9 @@ async function run(options: DemoOptions): Promise<void> {
       chosen.map(async (domain) => ({
         domain,
         tables: await arrived(target, domain),
-        campaigns: domain === 'email' ? await campaigns(target) : [],
+        headlines: await headlines(target, domain),
+        planted: await planted(target, domain, { ...options, now: begun }),
+        queryable: await queryable(target, domain),
         time: await whereTimeWent(target, domain, [['set-up, build and start', opened]]),
       })),
     );
@@ -249,19 +199,21 @@ async function run(options: DemoOptions): Promise<void> {
 interface Result {
   readonly domain: string;
   readonly tables: readonly Arrived[];
-  readonly campaigns: readonly Performance[];
+  readonly headlines: readonly Headline[];
+  readonly planted: readonly Planted[];
+  readonly queryable: Queryable | null;
   readonly time: readonly { readonly step: string; readonly took: string }[];
 }
 
-function shown({ domain, tables, campaigns: all, time }: Result): string {
-  const best = all[0];
-  const worst = all.at(-1);
-  const judged =
-    best === undefined || worst === undefined
-      ? ''
-      : `\nbest and worst of ${all.length} campaigns, by the share of people who opened\n${table([
-          { '': 'best', ...best },
-          { '': 'worst', ...worst },
-        ])}\n`;
-  return `\n${domain}: what arrived\n${table(tables)}\n${judged}\nwhere the time went\n${table(time)}`;
+function shown({ domain, tables, headlines: found, planted: facts, ...rest }: Result): string {
+  const part = (title: string, rows: readonly object[]): readonly string[] =>
+    rows.length === 0 ? [] : [`${title}\n${table(rows as readonly Record<string, unknown>[])}`];
+  return [
+    '',
+    ...part(`${domain}: what arrived`, tables),
+    ...found.flatMap(({ title, rows }) => part(title, rows)),
+    ...part('what was planted, and what the tables find', facts),
+    ...(rest.queryable === null ? [] : [shownQueryable([rest.queryable])]),
+    ...part('where the time went', rest.time),
+  ].join('\n\n');
 }

@@ -43,7 +43,12 @@ const LOOKS = 2;
  */
 export async function settle(
   target: Target,
-  options: { readonly timeoutMs: number; readonly told?: (left: readonly Unsettled[]) => void },
+  options: {
+    readonly timeoutMs: number;
+    /** Only these; default: all. */
+    readonly domains?: readonly string[];
+    readonly told?: (left: readonly Unsettled[]) => void;
+  },
 ): Promise<readonly Unsettled[]> {
   const poll = POLL_MS[target.name === 'local' ? 'local' : 'deployed'];
   const deadline = Date.now() + options.timeoutMs;
@@ -54,7 +59,7 @@ export async function settle(
   let told = '';
   let asked = new Map<string, number>();
   for (;;) {
-    const state = await readPipeline(target);
+    const state = only(await readPipeline(target), options.domains);
     const left = unsettled(state);
     quiet = left.length === 0 ? quiet + 1 : 0;
     if (quiet >= LOOKS) return [];
@@ -77,6 +82,16 @@ export async function settle(
     asked = await hurry(target, state, asked, now - changedAt);
     await sleep(poll);
   }
+}
+
+/** The state as far as it concerns these domains; messages concern everybody. */
+function only(state: PipelineState, domains: readonly string[] | undefined): PipelineState {
+  if (domains === undefined) return state;
+  return {
+    ...state,
+    sources: state.sources.filter(({ name }) => domains.includes(name.split('.')[0] ?? '')),
+    domains: state.domains.filter(({ name }) => domains.includes(name)),
+  };
 }
 
 /** Asks for the next step of every domain that has one, and for a sweep when nothing moves. */

@@ -73,6 +73,8 @@ export interface SimulateRequest {
   readonly domain: string;
   /** How many events to publish; default: a world of about 60,000, whole. */
   readonly events?: number;
+  /** About how many events the world has, published whole; default: enough for `events`. */
+  readonly scale?: number;
   /** Events per second; default: as fast as they are taken. */
   readonly rate?: number;
   readonly seed: number;
@@ -92,7 +94,7 @@ export async function simulate(request: SimulateRequest, to: PublishTarget): Pro
     throw new Failure(`nobody simulates ${request.domain}: choose one of ${known}`);
   }
   const { seed, until, events, rate, progress } = request;
-  const scale = events === undefined ? DEFAULT_EVENTS : enough(events);
+  const scale = request.scale ?? (events === undefined ? DEFAULT_EVENTS : enough(events));
   const world = await simulation.world({ seed, scale, until });
   for (const fact of world.planted) say(`planted: ${fact}`);
   return await publish(

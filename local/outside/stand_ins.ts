@@ -26,7 +26,7 @@ export interface OutsideOptions {
   readonly orders?: { readonly url?: string };
   /** The shop's database; without a connection URL an own, empty server. */
   readonly postgres?: { readonly url?: string };
-  /** Which are started; default: all. What is left out has no address. */
+  /** Which are started; default: all. Nobody answers for what is left out. */
   readonly standIns?: readonly StandIn[];
 }
 
@@ -40,6 +40,9 @@ export interface Outside {
   readonly postgresUrl: string;
   close(): Promise<void>;
 }
+
+/** Refuses every connection: a local cloud never asks the real services by itself. */
+const NOBODY = 'http://127.0.0.1:9';
 
 export async function startOutside(
   options: OutsideOptions,
@@ -88,8 +91,8 @@ export async function startOutside(
       hubspot,
       orders,
       postgres,
-      hubspotUrl: url ?? hubspot?.url ?? '',
-      ordersUrl: options.orders?.url ?? orders?.url ?? '',
+      hubspotUrl: url ?? hubspot?.url ?? NOBODY,
+      ordersUrl: options.orders?.url ?? orders?.url ?? NOBODY,
       postgresUrl: options.postgres?.url ?? postgres?.url ?? '',
       close,
     };
