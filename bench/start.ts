@@ -36,6 +36,7 @@ const messages: Readonly<
   load: { data: { batch: 'batches/email/0000000001.json' } },
   sweep: { data: {} },
   'reconcile-hubspot': { data: {} },
+  drain: { data: { source: 'website.site_events' } },
 };
 
 await runBench('start', async (folder): Promise<Report> => {
@@ -77,7 +78,8 @@ await runBench('start', async (folder): Promise<Report> => {
         await emptyOne.close();
         const one = await start(join(bundles, settings.name), settings);
         const began = performance.now();
-        await one.push(messages[settings.name] ?? { data: {} });
+        if (settings.open === true) await fetch(one.url, { method: 'POST', body: '{}' });
+        else await one.push(messages[settings.name] ?? { data: {} });
         const firstMs = performance.now() - began;
         const peak = one.peakMemory();
         await one.close();

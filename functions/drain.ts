@@ -3,7 +3,7 @@
  *
  * A message names a source. Unary pulls take its messages, several at once, for at most forty
  * seconds; everything taken is landed, and acknowledged only when its run manifest is durable. A
- * slice that ends with a backlog asks for the next one. Drains may overlap: a message that comes
+ * slice that ends with a backlog asks for the next one, a few times. Drains may overlap: a message that comes
  * twice is merged by its key in silver.
  */
 import { catalog } from '../schemas/rendered/catalog.ts';
@@ -17,6 +17,13 @@ import type { TakenMessage, World } from './world.ts';
 
 /** Then nothing more is taken. With landing and acknowledging it stays below every lease's end. */
 export const SLICE_MS = 40_000;
+
+/**
+ * Slices that follow one tick's at once. The schedule's next tick comes meanwhile: with a large
+ * backlog two or three drains are at work; did each go on until it is gone, every minute would add
+ * another one.
+ */
+const CONTINUATIONS = 2;
 
 /** Messages asked for by one pull: the most there may be. */
 const TAKEN_AT_ONCE = 1_000;
@@ -53,7 +60,10 @@ export async function drainTick(
   const [domain = '', source = ''] = name.split('.');
   const of = { domain, source, topic: arrives.topic };
   const { backlog } = await drainSource(world, config, of, limits);
-  if (backlog) await tickSource(world, name, { continues: true });
+  const followed = Number(message.data['continues'] ?? 0);
+  if (backlog && followed < CONTINUATIONS) {
+    await tickSource(world, name, { continues: followed + 1 });
+  }
 }
 
 export interface Drained {

@@ -6,13 +6,14 @@ import type { World } from './world.ts';
 
 /**
  * Has the function that takes in a source begin a slice of work.
- * @param continues a slice that ended with work left asks for the next one
+ * @param continues a slice that ended with work left asks for the next one; a number tells how
+ *   many have followed each other so
  * @throws Permanent `unknown_source`
  */
 export async function tickSource(
   world: Pick<World, 'queue'>,
   source: string,
-  options: { readonly continues?: true } = {},
+  options: { readonly continues?: true | number } = {},
 ): Promise<void> {
   const contract = catalog.sources[source];
   if (contract === undefined) {

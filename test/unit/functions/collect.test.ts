@@ -242,6 +242,14 @@ test('refuses an address that sends too often, whatever it claims to be', async 
   expect(refused.length).toBeGreaterThan(0);
   expect(refused.length).toBeLessThanOrEqual(200);
   expect(Number(refused[0]?.headers['retry-after'])).toBeGreaterThanOrEqual(1);
+  // A sender has a whole IPv6 network to itself, in whatever spelling.
+  const network = await Promise.all(
+    Array.from({ length: 700 }, (_, i) => {
+      const address = i % 2 === 0 ? `2001:db8::${i.toString(16)}` : `2001:0DB8:0:0:1::${i}`;
+      return send({ path: '/nobody', headers: { 'x-forwarded-for': address } });
+    }),
+  );
+  expect(network.filter(({ status }) => status === 429).length).toBeGreaterThan(0);
   const other = { 'x-forwarded-for': '203.0.113.10' };
   expect(await send({ headers: other, body: '{}' })).toMatchObject({ status: 200 });
 });
