@@ -6,7 +6,7 @@
  * Oldest update first, `updated_since` inclusive; 429 with Retry-After. Rows come from a list, from
  * a file of one JSON object a line, or in through `insert` and `/_stand-in/orders` (control.ts).
  */
-import { appendFileSync, existsSync, mkdirSync, readFileSync } from 'node:fs';
+import { appendFileSync, existsSync, mkdirSync, readFileSync, truncateSync } from 'node:fs';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { dirname } from 'node:path';
@@ -82,12 +82,15 @@ export async function startOrders(options: OrdersServerOptions = {}): Promise<Ru
 }
 
 /** A last line without its end was being written when the process stopped: nobody was told of it. */
-const rowsIn = (file: string): readonly OrderRow[] =>
-  readFileSync(file, 'utf8')
+function rowsIn(file: string): readonly OrderRow[] {
+  const text = readFileSync(file, 'utf8');
+  const whole = text.slice(0, text.lastIndexOf('\n') + 1);
+  if (whole.length < text.length) truncateSync(file, Buffer.byteLength(whole));
+  return whole
     .split('\n')
-    .slice(0, -1)
     .filter((line) => line.trim() !== '')
     .map((line) => JSON.parse(line) as OrderRow);
+}
 
 async function serve(
   orders: Orders,
