@@ -59,6 +59,27 @@ describe('queue', () => {
     ]);
   });
 
+  it('publishes many messages in one request, and says when it was refused', async () => {
+    answers = [
+      json(200, { messageIds: ['1', '2'] }),
+      json(404, { error: { message: 'no topic' } }),
+    ];
+    const queue = pubsubQueue({ project: 'p', endpoint });
+    const messages = [
+      { data: Buffer.from([0xff, 0x00]), attributes: { a: 'b' } },
+      { data: Buffer.from('{}') },
+    ];
+    await queue.publishAll('events', messages);
+    expect(JSON.parse(seen[0]?.body ?? '')).toEqual({
+      messages: [
+        { data: '/wA=', attributes: { a: 'b' } },
+        { data: 'e30=', attributes: {} },
+      ],
+    });
+    await expect(queue.publishAll('nobody', messages)).rejects.toThrow(/404 no topic/);
+    expect(seen).toHaveLength(2);
+  });
+
   it('tries again what passes, and not what is refused', async () => {
     answers = [json(503, {}), (request) => request.socket.destroy(), json(200, {})];
     const queue = pubsubQueue({ project: 'p', endpoint });
