@@ -14,7 +14,7 @@ import type { Page, ReadContext, Reader } from './reader.ts';
 import { stepOf } from './rest_order.ts';
 import { type Read, type Reading, type ReadPage, readingOf } from './rest_reading.ts';
 import { aroundUnreadable } from './rest_unreadable.ts';
-import { type Walk, walkAt, walked, windowAt } from './rest_walk.ts';
+import { type Walk, walkAt, walked, walkOf, windowAt } from './rest_walk.ts';
 
 const DAY_MS = 86_400_000;
 const MINUTE_MS = 60_000;
@@ -68,7 +68,7 @@ function cut(pass: string, from: number, to: number, arrival: RestListArrival): 
 async function* pages(window: Window, context: ReadContext<RestListArrival>): AsyncGenerator<Page> {
   const reading = readingOf(context);
   if (context.arrival.since === undefined) {
-    yield* walked(window, reading, walkAt(window) ?? { kind: 'list', round: 1, at: null });
+    yield* walked(window, reading, walkAt(window) ?? walkOf('list'));
     return;
   }
   let left: Window | null = window;
@@ -106,8 +106,7 @@ async function* byTime(window: Window, reading: Reading): AsyncGenerator<Page, W
         const source = `${context.domain}.${context.source}`;
         context.world.log('WARNING', 'rest_list_disorder', { source, window: here });
       }
-      const kind = step === null ? 'instant' : 'whole';
-      const walk = windowAt(here, { kind, round: 1, at: null });
+      const walk = windowAt(here, walkOf(step === null ? 'instant' : 'whole'));
       yield { ...page, remaining: walk };
       return walk;
     }

@@ -15,7 +15,7 @@ import {
   type ReadUnreadable,
   smallest,
 } from './rest_reading.ts';
-import { windowAt } from './rest_walk.ts';
+import { walkOf, windowAt } from './rest_walk.ts';
 
 /** While it is searched for: the page has failed several times, and a search mends a passing fault. */
 const TRIES = 2;
@@ -45,7 +45,7 @@ export async function* aroundUnreadable(
     // By time nothing can be found where time does not tell the order.
     if (stepOf(before.times, since, arrival) === 'disorder') {
       yield before.page;
-      return windowAt(window, { kind: 'whole', round: 1, at: null });
+      return windowAt(window, walkOf('whole'));
     }
     begin = Math.max(since, ...before.times.filter((ms) => ms !== null));
     yield { ...before.page, remaining: left(begin) };
@@ -59,7 +59,7 @@ export async function* aroundUnreadable(
   const isAlone = reading.limit !== null;
   if (alone.kind !== 'unreadable' && isAlone) {
     // It is of the instant at which the readable ones end, with others behind it perhaps.
-    return windowAt({ ...window, from: iso(begin) }, { kind: 'instant', round: 1, at: null });
+    return windowAt({ ...window, from: iso(begin) }, walkOf('instant'));
   }
   while (alone.kind === 'unreadable' && isAlone) {
     const at = nextBehind(arrival, alone.answer, query, context.baseUrl);

@@ -34,25 +34,33 @@ export interface Walk {
   readonly kind: 'instant' | 'whole' | 'list';
   /** Counts from 1. */
   readonly round: number;
+  /**
+   * Pages and restarts so far: a window that stands at the same cursor once more is another run, for
+   * a run that is landed is not read again.
+   */
+  readonly step: number;
   /** Where the query goes on; null = at its beginning. */
   readonly at: string | null;
 }
 
-export const windowAt = (window: Window, { kind, round, at }: Walk): Window => ({
+/** A walk that is begun. */
+export const walkOf = (kind: Walk['kind']): Walk => ({ kind, round: 1, step: 0, at: null });
+
+export const windowAt = (window: Window, { kind, round, step, at }: Walk): Window => ({
   ...window,
-  cursor: `${kind}:${round}:${at ?? ''}`,
+  cursor: `${kind}:${round}:${step}:${at ?? ''}`,
 });
 
 /** The walk that a window is read by; null = it is read by time. */
 export function walkAt({ cursor }: Window): Walk | null {
-  const found = /^(instant|whole|list):(\d+):(.*)$/s.exec(cursor ?? '');
+  const found = /^(instant|whole|list):(\d+):(\d+):(.*)$/s.exec(cursor ?? '');
   if (found === null) return null;
-  const [, kind, round, at] = found;
-  return {
-    kind: kind as Walk['kind'],
-    round: Number(round),
-    at: at === '' ? null : (at as string),
-  };
+  const [, kind, round, step, at] = found as unknown as readonly [
+    string,
+    Walk['kind'],
+    ...string[],
+  ];
+  return { kind, round: Number(round), step: Number(step), at: at || null };
 }
 
 /** @returns what remains of the window; null = nothing */
@@ -63,9 +71,9 @@ export async function* walked(
 ): AsyncGenerator<Page, Window | null> {
   const { kind } = walk;
   const seen = new Set<string>();
-  let at = walk.at;
-  for (let round = walk.round; ; round += 1) {
-    const outcome = yield* oneRound(window, reading, { kind, round, at }, seen);
+  for (let here = walk; ; ) {
+    const { round } = here;
+    const outcome = yield* oneRound(window, reading, here, seen);
     const still = outcome.fromBegin && (outcome.pages <= 1 || outcome.fresh === 0);
     const last = outcome.stopped || round >= ROUNDS || seen.size > MOST_SEEN;
     const enough = kind === 'list' || still || last;
@@ -73,12 +81,10 @@ export async function* walked(
       const source = `${reading.context.domain}.${reading.context.source}`;
       reading.context.world.log('WARNING', 'rest_list_moves', { source, window, round });
     }
-    const left = enough
-      ? behind(window, reading, kind, outcome.ended)
-      : windowAt(window, { kind, round: round + 1, at: null });
+    here = { kind, round: round + 1, step: outcome.step, at: null };
+    const left = enough ? behind(window, reading, kind, outcome.ended) : windowAt(window, here);
     yield { ...outcome.last, remaining: left };
     if (enough) return left;
-    at = null;
   }
 }
 
@@ -97,6 +103,7 @@ function instantOf(window: Window, arrival: Reading['arrival']): number {
 }
 
 interface Round {
+  readonly step: number;
   /** Not yet handed over: what remains behind it is for the caller to say. */
   readonly last: Page;
   /** It began at the query's beginning, within this reading. */
@@ -121,7 +128,7 @@ async function* oneRound(
   const since = kind === 'list' ? null : Date.parse(window.from);
   const until = kind === 'list' ? null : Date.parse(window.to);
   const instant = instantOf(window, arrival);
-  let { at } = walk;
+  let { at, step } = walk;
   let fromBegin = at === null;
   let limit = reading.limit;
   let pages = 0;
@@ -131,6 +138,7 @@ async function* oneRound(
   const given = new Set<string>();
   const restart = (reason: string): void => {
     restarts += 1;
+    step += 1;
     if (restarts > PATIENCE) throw noProgress(reading, `${reason}, ${restarts} times`);
     context.world.log('INFO', 'rest_list_restart', { api: arrival.api, reason });
     at = null;
@@ -147,6 +155,7 @@ async function* oneRound(
       restart('the API refuses the place in its list that it gave');
       continue;
     }
+    step += 1;
     let next: string | null;
     let past = false;
     if (read.kind === 'unreadable') {
@@ -182,17 +191,17 @@ async function* oneRound(
     if (next === null || past) {
       const stopped = read.kind === 'unreadable';
       const ended = next === null && !stopped;
-      return { last: read.page, fromBegin, pages, fresh, ended, stopped };
+      return { step, last: read.page, fromBegin, pages, fresh, ended, stopped };
     }
     if (next === at || given.has(next)) {
       // Handed over all the same: the next walk may not meet these records.
-      yield { ...read.page, remaining: windowAt(window, { kind, round, at }) };
+      yield { ...read.page, remaining: windowAt(window, { kind, round, step, at }) };
       restart('a cursor comes back');
       continue;
     }
     given.add(next);
     at = next;
-    yield { ...read.page, remaining: windowAt(window, { kind, round, at }) };
+    yield { ...read.page, remaining: windowAt(window, { kind, round, step, at }) };
   }
 }
 

@@ -107,8 +107,12 @@ export async function readWhole(
   const pages: Page[] = [];
   let left: Window | null = window;
   let slices = 0;
+  const stood = new Set<string>();
   while (left !== null) {
     slices += 1;
+    // A run that is landed is not read again: coming back to its window would go in circles.
+    expect(stood).not.toContain(JSON.stringify(left));
+    stood.add(JSON.stringify(left));
     if (slices > 2_000) throw new Error('never ends');
     let here = 0;
     let remaining: Window | null | undefined;
