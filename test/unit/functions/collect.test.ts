@@ -340,3 +340,30 @@ test('a key, where one is asked for, must be the one in Secret Manager', async (
   guarded.closeAllConnections();
   guarded.close();
 });
+
+test('more than an instance bears at once is refused for now', async () => {
+  const { port } = server.address() as AddressInfo;
+  const refused = Promise.withResolvers<number>();
+  const senders = Array.from({ length: 60 }, (_, i) => {
+    const asked = request(
+      {
+        host: '127.0.0.1',
+        port,
+        path: '/website/site_events',
+        method: 'POST',
+        headers: { 'content-length': 1_000_000, 'x-forwarded-for': `10.9.0.${i}` },
+      },
+      (answer) => {
+        answer.resume();
+        refused.resolve(answer.statusCode ?? 0);
+      },
+    );
+    asked.on('error', () => {});
+    // Most of a body, and then nothing for a while.
+    asked.write('x'.repeat(950_000));
+    return asked;
+  });
+  expect(await refused.promise).toBe(503);
+  for (const asked of senders) asked.destroy();
+  await expect.poll(async () => (await send({ body: '{}' })).status).toBe(200);
+});
