@@ -82,15 +82,22 @@ export async function* walked(
       reading.context.world.log('WARNING', 'rest_list_moves', { source, window, round });
     }
     here = { kind, round: round + 1, step: outcome.step, at: null };
-    const left = enough ? behind(window, reading, kind, outcome.ended) : windowAt(window, here);
+    const left = enough ? behind(window, reading, kind, outcome) : windowAt(window, here);
     yield { ...outcome.last, remaining: left };
     if (enough) return left;
   }
 }
 
 /** What is still to be read when a walk has seen everything it can. */
-function behind(window: Window, { arrival }: Reading, kind: Walk['kind'], ended: boolean) {
-  if (kind !== 'instant' || ended) return null;
+function behind(
+  window: Window,
+  { arrival }: Reading,
+  kind: Walk['kind'],
+  { ended, pages }: Round,
+): Window | null {
+  if (kind !== 'instant') return null;
+  // Of several pages only the instant itself was read more than once.
+  if (ended && pages <= 1) return null;
   const from = instantOf(window, arrival) + granuleOf(arrival);
   if (from >= Date.parse(window.to)) return null;
   const { cursor: _, ...rest } = window;
