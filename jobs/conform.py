@@ -2,6 +2,9 @@
 
 Frame in, frame out; nothing is dropped: a record without an error goes to silver, one with an
 error to the rejected bucket. Unknown fields and unknown enumeration values are no errors.
+
+A payload is JSON, or as `meta.format` says: `copy` = rows in the text format of PostgreSQL's COPY,
+`meta.columns` their columns in order.
 """
 
 from __future__ import annotations
@@ -28,14 +31,9 @@ JSON_OPTIONS = {
 # What could not be read where it arrived, such as the torn end of a file, is landed to be refused
 # here, with the reason that was given there.
 REFUSED = StructType([StructField("code", StringType()), StructField("message", StringType())])
-LINE = StructType(
-    [
-        StructField("observed_at", StringType()),
-        StructField("meta", StructType([StructField("refused", REFUSED)])),
-        StructField("payload", StringType()),
-        StructField("payload_base64", StringType()),
-        StructField(CORRUPT, StringType()),
-    ]
+META = StructType([StructField("refused", REFUSED)])
+COPIED = StructType(
+    [StructField("format", StringType()), StructField("columns", ArrayType(StringType()))]
 )
 # How much of a value a message shows.
 SHOWN = 80
@@ -70,12 +68,13 @@ def _shown_run(spark: SparkSession, uri: str) -> str:
 
 
 def records(lines: DataFrame, source: Source) -> DataFrame:
-    """One row per record: `observed_at`, `_run`, `record` (its text), `raw`, `error`.
+    """One row per record: `observed_at`, `_run`, `record` (its text), `raw`, `error`, and for a
+    source that is copied `columns`: those of the row, NULL where the record is JSON.
 
     `raw` is what goes to the rejected bucket: a payload of its own, or the whole page when the
     page could not be read.
     """
-    line = F.from_json("line", LINE, JSON_OPTIONS)
+    line = F.from_json("line", _line(source), JSON_OPTIONS)
     opened = lines.select("_run", "line", line.alias("l")).select(
         "_run",
         F.col("l.observed_at").cast("timestamp").alias("observed_at"),
@@ -90,10 +89,15 @@ def records(lines: DataFrame, source: Source) -> DataFrame:
         .when(F.col("l.payload_base64").isNotNull(), _error("invalid_encoding", None, "not UTF-8"))
         .alias("error"),
         "line",
+        *(copied_columns() if copied(source) else ()),
     )
     where = source.contract["records"]
     if where is None:
         found = F.array(F.col("payload"))
+        if copied(source):
+            # Within a value the end of a line is escaped; the last row ends as the others do.
+            rows = F.split(F.expr("left(payload, length(payload) - 1)"), "\n", -1)
+            found = F.when(F.col("columns").isNotNull(), rows).otherwise(found)
         unreadable = F.col("error")
         pages = opened
     else:
@@ -125,6 +129,7 @@ def records(lines: DataFrame, source: Source) -> DataFrame:
         # A page travels on only where it is refused whole.
         F.when(F.col("unreadable").isNotNull(), F.coalesce("payload", "line")).alias("page"),
         F.explode(F.when(F.col("unreadable").isNotNull(), page).otherwise(one)).alias("found"),
+        *(("columns",) if copied(source) else ()),
     )
     record = F.col("found.record")
     wrapped = record if where is None else F.concat(_opening(where), record, _closing(where))
@@ -134,7 +139,74 @@ def records(lines: DataFrame, source: Source) -> DataFrame:
         record.alias("record"),
         F.coalesce("page", wrapped, F.lit("null")).alias("raw"),
         F.col("unreadable").alias("error"),
+        *(("columns",) if copied(source) else ()),
     )
+
+
+def _line(source: Source) -> StructType:
+    meta = StructType([*META.fields, *(COPIED.fields if copied(source) else ())])
+    return StructType(
+        [
+            StructField("observed_at", StringType()),
+            StructField("meta", meta),
+            StructField("payload", StringType()),
+            StructField("payload_base64", StringType()),
+            StructField(CORRUPT, StringType()),
+        ]
+    )
+
+
+def copied(source: Source) -> bool:
+    """Whether payloads may be rows as PostgreSQL's COPY writes them."""
+    return source.contract["arrives"]["kind"] == "postgres_table"
+
+
+def copied_columns() -> list[Column]:
+    """Columns of a landed line's rows; NULL when the line holds JSON."""
+    return [F.when(F.col("l.meta.format") == "copy", F.col("l.meta.columns")).alias("columns")]
+
+
+def _fields(row: Column) -> Column:
+    """A row's columns as they were before COPY wrote them."""
+    fields = F.split(row, "\t", -1)
+    return F.when(F.contains(row, F.lit("\\")), F.transform(fields, _unescaped)).otherwise(fields)
+
+
+def _unescaped(text: Column) -> Column:
+    """COPY's text format undone. A zero character cannot stand in PostgreSQL's text."""
+    plain = F.replace(text, F.lit("\\\\"), F.lit("\0"))
+    for letter, sign in (
+        ("b", "\b"),
+        ("f", "\f"),
+        ("n", "\n"),
+        ("r", "\r"),
+        ("t", "\t"),
+        ("v", "\v"),
+    ):
+        plain = F.replace(plain, F.lit(f"\\{letter}"), F.lit(sign))
+    plain = F.replace(plain, F.lit("\0"), F.lit("\\"))
+    return (
+        F.when(text == "\\N", F.lit(None).cast("string"))
+        .when(F.contains(text, F.lit("\\")), plain)
+        .otherwise(text)
+    )
+
+
+def _row(tree: Mapping[str, Any]) -> Column:
+    """The same struct that a record of JSON is parsed into."""
+    values = []
+    for name, below in tree.items():
+        at = F.array_position("columns", name).cast("int")
+        value = F.when(at > 0, F.element_at("fields", at))
+        if below is not None:
+            value = F.from_json(value, _schema(below), {"mode": "PERMISSIVE"})
+        values.append(value.alias(name))
+    return F.struct(*values, F.lit(None).cast("string").alias(CORRUPT))
+
+
+def _as_json(row: Column) -> Column:
+    """A row as the JSON record it could have been: what is refused can be landed again."""
+    return F.to_json(F.map_from_arrays("columns", _fields(row)))
 
 
 def _opening(where: str) -> Column:
@@ -149,21 +221,35 @@ def conformed(found: DataFrame, source: Source, pads: DataFrame) -> DataFrame:
     """Silver's columns in the contract's order, then `error`, `masked`, `raw` (where refused)."""
     tree = _tree(source)
     schema = StructType([*_schema(tree).fields, StructField(CORRUPT, StringType())])
+    read_as = F.from_json("record", schema, JSON_OPTIONS)
+    unreadable = F.col("error")
+    carried: list[Column] = []
+    # What a refused record is written with.
+    refusable = ["raw", "columns"] if copied(source) else ["raw"]
+    if copied(source):
+        is_row = F.col("columns").isNotNull() & F.col("error").isNull()
+        found = found.withColumn("fields", F.when(is_row, _fields(F.col("record"))))
+        torn = is_row & (F.size("fields") != F.size("columns"))
+        said = "the row has not as many fields as there are columns"
+        unreadable = F.coalesce("error", F.when(torn, _error("invalid_copy", None, said)))
+        read_as = F.when(is_row, _row(tree)).otherwise(read_as)
+        carried = [F.when(is_row & ~torn, F.col("columns")).alias("columns")]
     parsed = found.select(
         "observed_at",
         "_run",
         "raw",
-        F.col("error").alias("unreadable"),
+        *carried,
+        unreadable.alias("unreadable"),
         # A page that could not be read has no record: its own text tells it from others.
         F.sha2(F.coalesce("record", "raw"), 256).alias("_hash"),
-        F.from_json("record", schema, JSON_OPTIONS).alias("p"),
+        read_as.alias("p"),
     )
     broken = F.col("unreadable").isNull() & (
         F.col("p").isNull() | F.col(f"p.{CORRUPT}").isNotNull()
     )
     values = {
         name: (
-            _decoded(_at(path), decoding, source.struct[name].dataType),
+            _decoded(_at(path), decoding, source.struct[name].dataType, copied(source)),
             _at(path),
             decoding,
             column,
@@ -174,7 +260,7 @@ def conformed(found: DataFrame, source: Source, pads: DataFrame) -> DataFrame:
         "observed_at",
         "_run",
         "_hash",
-        "raw",
+        *refusable,
         "unreadable",
         broken.alias("broken"),
         "p",
@@ -188,13 +274,13 @@ def conformed(found: DataFrame, source: Source, pads: DataFrame) -> DataFrame:
     ]
     not_object = _error("invalid_json", None, "the record is no JSON object")
     checked = read.select(
-        *("observed_at", "_run", "_hash", "raw", "p", *values),
+        *("observed_at", "_run", "_hash", *refusable, "p", *values),
         F.coalesce(F.col("unreadable"), F.when(F.col("broken"), not_object), *faults).alias(
             "error"
         ),
     )
     computed = checked.select(
-        *("observed_at", "_run", "_hash", "raw", "error", *values),
+        *("observed_at", "_run", "_hash", *refusable, "error", *values),
         F.when(F.col("error").isNotNull(), _masked(tree, source)).alias("masked"),
         *(
             F.expr(column["sql"]).alias(name)
@@ -219,6 +305,9 @@ def conformed(found: DataFrame, source: Source, pads: DataFrame) -> DataFrame:
         if column.get("required") and name not in values
     ]
     error = F.coalesce("error", *late) if late else F.col("error")
+    raw = F.col("raw")
+    if copied(source):
+        raw = F.when(F.col("columns").isNotNull(), _as_json(raw)).otherwise(raw)
     day = F.to_date(source.contract["event_time"]) if source.dated else F.lit(None)
     known = {**{name: F.col(name) for name in hashed.columns}, "_day": day}
     return hashed.select(
@@ -228,7 +317,7 @@ def conformed(found: DataFrame, source: Source, pads: DataFrame) -> DataFrame:
         ),
         error.alias("error"),
         F.when(error.isNotNull(), F.col("masked")).alias("masked"),
-        F.when(error.isNotNull(), F.col("raw")).alias("raw"),
+        F.when(error.isNotNull(), raw).alias("raw"),
     )
 
 
@@ -291,8 +380,11 @@ def _error(code: str | Column, column: str | None, message: str | Column) -> Col
     )
 
 
-def _decoded(raw: Column, decoding: str, to: DataType) -> Column:
-    """The typed value, NULL where the text does not decode. Without UDF, without exceptions."""
+def _decoded(raw: Column, decoding: str, to: DataType, postgres: bool = False) -> Column:
+    """The typed value, NULL where the text does not decode. Without UDF, without exceptions.
+
+    postgres: also as PostgreSQL writes truth and what is no number.
+    """
     text = F.trim(raw)
     number = F.when(text.rlike(NUMBER), text)
     if decoding == "text":
@@ -300,13 +392,16 @@ def _decoded(raw: Column, decoding: str, to: DataType) -> Column:
     if decoding == "integer":
         return F.when(text.rlike(r"^[+-]?\d+$"), text).cast("bigint")
     if decoding == "float":
+        if postgres:
+            number = F.when(text.isin("NaN", "Infinity", "-Infinity"), text).otherwise(number)
         return number.cast("double")
     if decoding == "decimal":
         # A tenth digit behind the point would be rounded away.
         exact = number.cast("decimal(38,18)") == number.cast("decimal(38,9)")
         return F.when(exact, number.cast("decimal(38,9)"))
     if decoding == "boolean":
-        return F.when(F.lower(text) == "true", True).when(F.lower(text) == "false", False)
+        yes, no = (["true", "t"], ["false", "f"]) if postgres else (["true"], ["false"])
+        return F.when(F.lower(text).isin(yes), True).when(F.lower(text).isin(no), False)
     if decoding == "epoch_ms":
         ms = F.when(text.rlike(r"^[+-]?\d{1,15}$"), text).cast("bigint")
         ms = F.coalesce(ms, number.cast("decimal(38,0)").cast("bigint"))

@@ -23,8 +23,6 @@ export interface Horizon {
 /** Where transactions wrap around: beyond half of it, numbers say nothing about the order. */
 const HALF = 2n ** 31n;
 
-const KEPT_MS = 31 * 24 * 3_600_000;
-
 /** Asked before the snapshot that it is about: one that ends in between is then only read twice. */
 export async function horizonNow(session: PostgresSession): Promise<Horizon> {
   const [row] = await session.query(
@@ -52,15 +50,20 @@ const ms = (instant: string): string =>
 /**
  * SQL that is true for rows written by transactions that were unfinished at the horizon, or begun
  * after it.
+ * @param alias the table's, in the question that this becomes part of
  */
-export async function writtenSince(session: PostgresSession, horizon: Horizon): Promise<string> {
+export async function writtenSince(
+  session: PostgresSession,
+  horizon: Horizon,
+  alias: string,
+): Promise<string> {
   const [row] = await session.query(
     'SELECT pg_catalog.pg_snapshot_xmax(pg_catalog.pg_current_snapshot())::text AS xmax',
   );
   const xmin = BigInt(horizon.xmin);
   // Numbers that came around again: any row may be younger.
   if (BigInt(row?.['xmax'] ?? '0') - xmin >= HALF) return 'true';
-  return `pg_catalog.age(xmin) <= pg_catalog.age('${xmin % 2n ** 32n}'::xid)`;
+  return `pg_catalog.age(${alias}.xmin) <= pg_catalog.age('${xmin % 2n ** 32n}'::xid)`;
 }
 
 export interface Horizons {
@@ -68,7 +71,8 @@ export interface Horizons {
   remember(instant: string, horizon: Horizon): Promise<void>;
   /** null = nothing is known of that instant. */
   recall(instant: string): Promise<Horizon | null>;
-  forget(now: number): Promise<void>;
+  /** Removes those of instants before this one, epoch ms. */
+  forget(before: number): Promise<void>;
 }
 
 export function horizons(
@@ -89,8 +93,8 @@ export function horizons(
       const found = await objects.read(bucket, place(instant));
       return found === null ? null : (JSON.parse(found.bytes.toString()) as Horizon);
     },
-    async forget(now) {
-      const limit = place(new Date(now - KEPT_MS).toISOString());
+    async forget(before) {
+      const limit = place(new Date(before).toISOString());
       for (const { name, generation } of await objects.list(bucket, folder)) {
         if (name < limit) await objects.remove(bucket, name, { ifGeneration: generation });
       }

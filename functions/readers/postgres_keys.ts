@@ -4,7 +4,8 @@
  *
  *   keys/<domain>/<source>/seen/<instant>/<hash>.gz        keys met by the full compare of then
  *   keys/<domain>/<source>/full/<instant>                  that full compare met all there were
- *   keys/<domain>/<source>/changed/<instant>-<hash>.gz     keys met by other windows, read then
+ *   keys/<domain>/<source>/changed/<instant>-<hash>.gz     keys met by other windows, read then, or
+ *                                                         left for the next compare by the one of then
  *   keys/<domain>/<source>/horizon/<instant>.json          postgres_horizon.ts
  *
  * A part is lines of a key's columns in COPY's text format, named for its content. Parts are cut
@@ -73,8 +74,12 @@ export function tableKeys(
         const at = digitsIn(name);
         return at >= base && at < now && !met.has(contentOf(name));
       });
-      // What other windows met before the base began, the base has met or has told as gone.
-      const changed = (await under('changed/')).filter((name) => digitsIn(name) >= base);
+      // What others met before the base began, the base has checked; what they have met since this
+      // compare began, the next one checks.
+      const changed = (await under('changed/')).filter((name) => {
+        const at = digitsIn(name);
+        return at >= base && at < now;
+      });
       return [...changed, ...earlier].sort();
     },
 

@@ -33,6 +33,9 @@ const CHUNK_ROWS = 200_000;
 /** Keys asked for by one question. */
 const KEYS_AT_ONCE = 5_000;
 
+/** As long as a window may stay open and still begin where another ended. */
+const HORIZONS_KEPT_MS = 31 * 24 * 3_600_000;
+
 export const postgresTable: Reader<PostgresTableArrival> = {
   parallel: 2,
 
@@ -133,7 +136,7 @@ async function* fullCompare(
   horizon: Horizon,
 ): AsyncGenerator<Page> {
   const past = horizons(context.world.objects, context);
-  if (shape.cursor !== null) await past.remember(window.to, horizon);
+  await past.remember(window.to, horizon);
   const keys = shape.compared ? tableKeys(context.world, context) : null;
   const remember = (_: number, part: Buffer): Promise<void> | undefined =>
     keys?.remember({ full: true, instant: window.to }, part);
@@ -155,10 +158,13 @@ async function* fullCompare(
     if (keys !== null) yield { ...nothing, remaining: standingAt(window, position) };
   }
   if (keys !== null) {
-    yield* absentRows(window, context, shape, keys, position.after as string);
+    const begun = (await past.recall(window.to)) ?? horizon;
+    yield* absentRows({ window, context, shape, keys, begun }, position.after as string);
     await keys.forget(window.to);
   }
-  await past.forget(context.world.clock.now());
+  // A window that begins at a horizon may wait for long; without a cursor none begins there.
+  const limit = Date.parse(window.to) - (shape.cursor === null ? 0 : HORIZONS_KEPT_MS);
+  await past.forget(limit);
   yield { ...nothing, remaining: null };
 }
 
@@ -221,7 +227,7 @@ async function* changedRows(
           ? [`${cursor} IS NULL`]
           : [
               `(${cursor} < ${literal(since as string)} OR ${cursor} IS NULL)`,
-              await writtenSince(session, base),
+              await writtenSince(session, base, shape.table),
             ];
       yield* rowsOf(
         {
@@ -333,41 +339,52 @@ function selection({ shape, by, where }: Reading, after: readonly string[] | nul
 const tuple = (values: readonly string[]): string =>
   values.length === 1 ? (values[0] as string) : `(${values.join(', ')})`;
 
-/** Earlier keys that are in no row any more, in the form of rows. */
+/**
+ * Earlier keys that are in no row any more, in the form of rows. A key that is there, but perhaps
+ * was not when the rows around it were read, stays known: it may go again before anyone meets it.
+ */
 async function* absentRows(
-  window: Window,
-  context: Context,
-  shape: Shape,
-  keys: TableKeys,
+  of: {
+    readonly window: Window;
+    readonly context: Context;
+    readonly shape: Shape;
+    readonly keys: TableKeys;
+    /** From before the first row was read. */
+    readonly begun: Horizon;
+  },
   from: string,
 ): AsyncGenerator<Page> {
+  const { window, context, shape, keys } = of;
   const parts = (await keys.toCheck(window.to)).filter((part) => part > from);
   if (parts.length === 0) return;
-  const columns = [...shape.columns.slice(0, shape.key.length), DELETED];
   const meta = {
     format: 'copy',
-    columns,
+    columns: [...shape.columns.slice(0, shape.key.length), DELETED],
     table: context.arrival.table,
     observed: 'absent_from_full_compare',
   };
   // A snapshot of its own, younger than any in which one of these keys was met.
   yield* within(context, async function* (session, askedAt) {
+    const young = await writtenSince(session, of.begun, 't');
     for (const part of parts) {
-      const lines = (await keys.read(part)).toString().split('\n');
-      for (let at = 0; at < lines.length - 1; at += KEYS_AT_ONCE) {
-        const some = lines.slice(at, Math.min(at + KEYS_AT_ONCE, lines.length - 1));
-        for await (const rows of gathered(session.copy(absence(shape, some)), null)) {
+      const still: Buffer[] = [];
+      const lines = (await keys.read(part)).toString().split('\n').slice(0, -1);
+      for (let at = 0; at < lines.length; at += KEYS_AT_ONCE) {
+        const asked = askedKeys(shape, lines.slice(at, at + KEYS_AT_ONCE));
+        for await (const rows of gathered(session.copy(asked.gone), null)) {
           yield pageOf(rows, meta, askedAt);
         }
+        for await (const bytes of session.copy(asked.there(young))) still.push(bytes);
       }
+      await keys.remember({ full: false, instant: window.to }, Buffer.concat(still));
       yield { ...nothing, remaining: standingAt(window, { at: 'absent', after: part }) };
     }
   });
 }
 
-/** Asks which of these keys no row has. */
-function absence({ key, table }: Shape, lines: readonly string[]): string {
-  const names = key.map((_, n) => `k${n + 1}`);
+/** Questions about keys: which of them no row has, and which are in a row of which something holds. */
+function askedKeys({ key, table }: Shape, lines: readonly string[]) {
+  const names = key.map((_, n) => `k.k${n + 1}`);
   const values = lines.map((line) => {
     const fields = line.split('\t').map((field) => unescaped(field));
     if (fields.length !== key.length || fields.includes(null)) {
@@ -380,12 +397,14 @@ function absence({ key, table }: Shape, lines: readonly string[]): string {
   });
   // Of texts that count as equal in the database, each is another one for the contract.
   const same = key.flatMap(({ name, type, isText }, n) => [
-    `t.${name} = k.${names[n]}::${type}`,
-    ...(isText ? [`t.${name}::text COLLATE "C" = k.${names[n]}`] : []),
+    `t.${name} = ${names[n]}::${type}`,
+    ...(isText ? [`t.${name}::text COLLATE "C" = ${names[n]}`] : []),
   ]);
-  return `COPY (SELECT ${names.map((name) => `k.${name}`).join(', ')}, true FROM (VALUES ${values.join(
-    ',',
-  )}) AS k(${names.join(', ')}) WHERE NOT EXISTS (SELECT FROM ${table} AS t WHERE ${same.join(
-    ' AND ',
-  )})) TO STDOUT`;
+  const given = `(VALUES ${values.join(',')}) AS k(${key.map((_, n) => `k${n + 1}`).join(', ')})`;
+  const row = `FROM ${table} AS t WHERE ${same.join(' AND ')}`;
+  return {
+    gone: `COPY (SELECT ${names.join(', ')}, true FROM ${given} WHERE NOT EXISTS (SELECT ${row})) TO STDOUT`,
+    there: (holds: string): string =>
+      `COPY (SELECT ${names.join(', ')} FROM ${given} WHERE EXISTS (SELECT ${row} AND ${holds})) TO STDOUT`,
+  };
 }
