@@ -45,7 +45,7 @@ export async function* gathered(
     if (end === 0) {
       begun.push(piece);
       begunBytes += piece.length;
-      if (begunBytes > ROW_BYTES) throw tooLarge(begun);
+      if (begunBytes > ROW_BYTES) throw tooLarge();
       continue;
     }
     const whole = piece.subarray(0, end);
@@ -71,13 +71,11 @@ export async function* gathered(
   if (records > 0) yield cut();
 }
 
-const tooLarge = (begun: readonly Buffer[]): Permanent => {
-  const start = Buffer.concat(begun.slice(0, 1)).subarray(0, 200).toString();
-  return new Permanent({
+const tooLarge = (): Permanent =>
+  new Permanent({
     code: 'database_row_too_large',
-    message: `a row has more than ${ROW_BYTES >> 20} MB; it is the one whose key is "${start.split('\t')[0]}"`,
+    message: `a row has more than ${ROW_BYTES >> 20} MB; SELECT ... FROM the table AS t WHERE octet_length(t::text) > ${ROW_BYTES} finds it`,
   });
-};
 
 /** The leading columns of a line as they were before COPY wrote them; a NULL is null. */
 export function fieldsOf(line: Buffer, count: number): readonly (string | null)[] {
@@ -87,17 +85,17 @@ export function fieldsOf(line: Buffer, count: number): readonly (string | null)[
     const tab = line.indexOf(TAB, from);
     const to = tab < 0 ? line.length : tab;
     const field = line.subarray(from, to);
-    if (!isUtf8(field)) throw notText(field);
+    if (!isUtf8(field)) throw notText();
     found.push(unescaped(field.toString()));
     from = to + 1;
   }
   return found;
 }
 
-const notText = (key: Buffer): Permanent =>
+const notText = (): Permanent =>
   new Permanent({
     code: 'database_shape',
-    message: `a key (or cursor) is not UTF-8, so nothing can be read after it: its bytes are ${key.toString('hex').slice(0, 200)}`,
+    message: 'a key (or cursor) is not UTF-8, so nothing can be read after it',
   });
 
 /** What COPY's text format stands for (PostgreSQL's reference of COPY, "Text Format"). */

@@ -7,7 +7,12 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { emptyCheckpoint, type Window } from '../../../functions/checkpoint.ts';
 import { postgresDatabase } from '../../../functions/clients/postgres.ts';
 import { classified, Permanent, type Transient } from '../../../functions/errors.ts';
-import { fieldsOf } from '../../../functions/readers/postgres_rows.ts';
+import {
+  fieldsOf,
+  gathered,
+  type Rows,
+  readable,
+} from '../../../functions/readers/postgres_rows.ts';
 import { postgresTable } from '../../../functions/readers/postgres_table.ts';
 import type { Page, ReadContext } from '../../../functions/readers/reader.ts';
 import {
@@ -371,6 +376,52 @@ describe('all rows', () => {
   }, 60_000);
 });
 
+describe('rows as they come', () => {
+  const collect = async (pieces: readonly Buffer[]): Promise<readonly Rows[]> => {
+    const found: Rows[] = [];
+    for await (const rows of gathered(
+      (async function* () {
+        yield* pieces;
+      })(),
+      null,
+    ))
+      found.push(rows);
+    return found;
+  };
+
+  test('are whole, however they are cut on the way', async () => {
+    const bytes = Buffer.from('a\t1\nbb\t\\N\n\nlast\té\n');
+    for (let size = 1; size <= bytes.length; size += 1) {
+      const pieces = Array.from({ length: Math.ceil(bytes.length / size) }, (_, n) =>
+        bytes.subarray(n * size, (n + 1) * size),
+      );
+      const [rows, ...more] = await collect(pieces);
+      expect(more).toEqual([]);
+      expect(rows).toEqual({ payload: bytes, records: 4, last: Buffer.from('last\té') });
+    }
+  });
+
+  test('that are not UTF-8 stand alone', async () => {
+    const bytes = Buffer.from('1\tok\n2\tbad: \xff\n3\tok\n4\tok\n', 'latin1');
+    const [rows] = await collect([bytes]);
+    expect(
+      [...readable(rows as Rows)].map(({ payload, records }) => [
+        payload.toString('latin1'),
+        records,
+      ]),
+    ).toEqual([
+      ['1\tok\n', 1],
+      ['2\tbad: \xff\n', 1],
+      ['3\tok\n4\tok\n', 2],
+    ]);
+  });
+
+  test('too large to be held are refused before they are held', async () => {
+    const pieces = Array.from({ length: 66 }, () => Buffer.alloc(1 << 20, 'x'));
+    await expect(collect(pieces)).rejects.toMatchObject({ code: 'database_row_too_large' });
+  });
+});
+
 describe('deletions', () => {
   const make = (table: string, cursor = false) =>
     sql(`CREATE TABLE ${table} (id text PRIMARY KEY, text text
@@ -486,6 +537,22 @@ describe('changes', () => {
     await read(source, first);
     await sql("INSERT INTO timeless VALUES ('when?', 'b', NULL)");
     expect(keys((await read(source, changed(first.to))).seen)).toEqual(['when?']);
+  });
+
+  test('of a partitioned table are found in every partition', async () => {
+    await sql(`CREATE TABLE parted (id text, text text, updated_at timestamptz DEFAULT now(), PRIMARY KEY (id))
+        PARTITION BY RANGE (id);
+      CREATE TABLE parted_1 PARTITION OF parted FOR VALUES FROM ('a') TO ('m');
+      CREATE TABLE parted_2 PARTITION OF parted FOR VALUES FROM ('m') TO ('z');
+      INSERT INTO parted VALUES ('b', ''), ('n', '')`);
+    const source = sourceOf('parted', keyed, settings, withDeletions);
+    const first = full();
+    expect(keys((await read(source, first)).seen)).toEqual(['b', 'n']);
+    await sql(
+      "UPDATE parted SET text = 'x', updated_at = '2020-01-01' WHERE id = 'n'; DELETE FROM parted WHERE id = 'b'",
+    );
+    expect(keys((await read(source, changed(first.to))).seen)).toEqual(['n']);
+    expect(gone((await read(source, full())).seen)).toEqual(['b']);
   });
 
   test('a window whose beginning nobody wrote down reads everything', async () => {
