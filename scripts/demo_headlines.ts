@@ -75,10 +75,21 @@ export async function headlines(target: Target, domain: string): Promise<readonl
   const questions = domain === 'commerce' ? commerce : domain === 'website' ? website : [];
   const found: Headline[] = [];
   for (const { title, sql } of questions) {
-    found.push({ title, rows: await target.world.warehouse.rows(sql) });
+    found.push({ title, rows: (await target.world.warehouse.rows(sql)).map(plain) });
   }
   return found;
 }
+
+/** Dates and decimals come as objects of the client: people read their text. */
+const plain = (row: Row): Row =>
+  Object.fromEntries(
+    Object.entries(row).map(([name, value]) => [
+      name,
+      value instanceof Object ? textOf(value) : value,
+    ]),
+  );
+
+const textOf = (value: object): string => ('value' in value ? String(value.value) : String(value));
 
 /** Campaigns with enough sends to be judged, best first: by the share of people who opened. */
 async function campaigns(target: Target): Promise<Headline> {
@@ -189,10 +200,9 @@ ORDER BY event_date`),
         fact: 'a campaign',
         planted: `${campaign.name} ${campaign.from} to ${campaign.to}`,
         found:
-          await text(`SELECT utm_campaign, CAST(MIN(event_date) AS STRING) AS day FROM website.events
-WHERE utm_campaign = (SELECT utm_campaign FROM website.events WHERE utm_campaign IS NOT NULL
-  GROUP BY utm_campaign ORDER BY COUNT(DISTINCT session_id) DESC, utm_campaign LIMIT 1)
-GROUP BY utm_campaign`),
+          await text(`SELECT utm_campaign, CAST(event_date AS STRING) AS day FROM website.events
+WHERE utm_campaign IS NOT NULL GROUP BY utm_campaign, event_date
+ORDER BY COUNT(DISTINCT session_id) DESC, utm_campaign LIMIT 1`),
       },
       {
         fact: 'a type never seen before',

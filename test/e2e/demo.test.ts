@@ -1,4 +1,4 @@
-/** The demo as a person runs it, on a small account: every stage, for real. */
+/** The demo as a person runs it, on small worlds: every stage and every domain, for real. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
@@ -7,7 +7,9 @@ import { join } from 'node:path';
 import { afterAll, expect, it } from 'vitest';
 import { type Cloud, startCloud } from '../../local/cloud.ts';
 import type { Facts } from '../../local/outside/hubspot/facts.ts';
-import { scales } from '../../scripts/demo.ts';
+import { shopWorld } from '../../local/outside/shop/world.ts';
+import { siteWorld } from '../../local/outside/site/world.ts';
+import { SEED, scales, worldsEnd } from '../../scripts/demo_fill.ts';
 import { inRoot } from '../../scripts/place.ts';
 import { synth } from '../../scripts/synth.ts';
 import { openTarget } from '../../scripts/target.ts';
@@ -25,12 +27,19 @@ interface Printed {
   readonly results: readonly {
     readonly domain: string;
     readonly tables: readonly { readonly table: string; readonly rows: number }[];
-    readonly campaigns: readonly { readonly campaign: string; readonly sent: number }[];
+    readonly headlines: readonly {
+      readonly title: string;
+      readonly rows: readonly Readonly<Record<string, unknown>>[];
+    }[];
+    readonly queryable: { readonly messages: number; readonly p95: number } | null;
     readonly time: readonly { readonly step: string }[];
   }[];
 }
 
-it('fills the tables and tells of campaigns and time', { timeout: 600_000 }, async () => {
+let until = 0;
+
+it('fills the tables and tells of metrics and time', { timeout: 900_000 }, async () => {
+  until = worldsEnd(Date.now());
   const child = spawn(
     process.execPath,
     [inRoot('scripts/cli.ts'), 'demo', '--scale', 'small', '--json', '--data', data],
@@ -42,14 +51,23 @@ it('fills the tables and tells of campaigns and time', { timeout: 600_000 }, asy
   });
   const [code] = await once(child, 'close');
   expect(code).toBe(0);
-  const [email] = (JSON.parse(out) as Printed).results;
-  const rows = new Map(email?.tables.map(({ table, rows: count }) => [table, count]));
+  const results = new Map((JSON.parse(out) as Printed).results.map((one) => [one.domain, one]));
+  const email = results.get('email');
+  const rows = new Map(
+    [...results.values()].flatMap(({ tables }) => tables.map((one) => [one.table, one.rows])),
+  );
   expect(rows.get('email.fact_email_engagement')).toBeGreaterThan(3_000);
   expect(rows.get('email.email_send')).toBeGreaterThan(500);
   expect(rows.get('email.dim_campaign')).toBeGreaterThanOrEqual(20);
   expect(rows.get('email.dim_user')).toBeGreaterThan(100);
-  expect(email?.campaigns.length).toBeGreaterThan(1);
-  expect(email?.campaigns.every(({ sent }) => sent > 0)).toBe(true);
+  expect([...rows].filter(([, count]) => count === 0)).toEqual([]);
+  for (const { headlines } of results.values()) {
+    expect(headlines.length).toBeGreaterThan(0);
+    for (const headline of headlines) expect(headline.rows, headline.title).not.toEqual([]);
+  }
+  for (const domain of ['commerce', 'website']) {
+    expect(results.get(domain)?.queryable?.messages).toBeGreaterThan(500);
+  }
   const steps = email?.time.map(({ step }) => step.split(':')[0]?.split(',')[0]);
   expect(steps).toEqual(expect.arrayContaining(['pull', 'Spark', 'load']));
   // It leaves nothing running, and says so in its folder.
@@ -65,7 +83,8 @@ it('holds what is true of the account, campaign by campaign and day by day', asy
     spark: { python: 'none', jars: [] },
     drivers: { start: () => expect.unreachable(), ready: async () => {}, close: async () => {} },
     quietSchedules: true,
-    hubspot: { scale: scales.small },
+    hubspot: { scale: scales['email']?.small ?? 0 },
+    standIns: ['hubspot'],
   });
   const { warehouse } = (await openTarget({ data })).world;
   const facts = (await (await fetch(`${cloud.endpoints.hubspot}/_stand-in/facts`)).json()) as Facts;
@@ -92,4 +111,63 @@ it('holds what is true of the account, campaign by campaign and day by day', asy
        WHERE campaign_id = '${facts.bounce_wave.campaign_id}' AND recipient_domain = '${facts.bounce_wave.recipient_domain}'`,
     ),
   ).toEqual([{ sent: facts.bounce_wave.sent, hard: facts.bounce_wave.hard_bounced }]);
+}, 60_000);
+
+it('holds what is true of the shop, to the cent', async () => {
+  const { warehouse } = (await openTarget({ data })).world;
+  const { facts } = shopWorld({ seed: SEED, scale: scales['commerce']?.small ?? 0, until });
+  const { days, rows: behaviors } = facts();
+  const dollars = (cents: number): string => (cents / 100).toFixed(2);
+  const found = async (sql: string) => (await warehouse.rows(sql)) as readonly unknown[];
+  expect(await found('SELECT COUNT(*) AS n FROM commerce.user_behavior')).toEqual([
+    { n: behaviors },
+  ]);
+  expect(
+    await found(
+      `SELECT CAST(date AS STRING) AS date, visitors, new_visitors FROM commerce.unique_visitors ORDER BY 1`,
+    ),
+  ).toEqual(days.map(({ date, visitors, new_visitors }) => ({ date, visitors, new_visitors })));
+  expect(
+    await found(
+      `SELECT CAST(date AS STRING) AS date, sessions, buying_sessions, FORMAT('%.2f', CAST(amount_spent AS FLOAT64)) AS spent
+       FROM commerce.spend_per_session ORDER BY 1`,
+    ),
+  ).toEqual(
+    days.map(({ date, sessions, buying_sessions, spent_cents }) => ({
+      date,
+      sessions,
+      buying_sessions,
+      spent: dollars(spent_cents),
+    })),
+  );
+  expect(
+    await found(
+      `SELECT CAST(date AS STRING) AS date, orders, order_lines, buyers, FORMAT('%.2f', CAST(amount AS FLOAT64)) AS ordered, returns
+       FROM commerce.orders_by_date ORDER BY 1`,
+    ),
+  ).toEqual(
+    days
+      .filter(({ orders }) => orders > 0)
+      .map(({ date, orders, order_lines, buyers, ordered_cents, returns }) => ({
+        date,
+        orders,
+        order_lines,
+        buyers,
+        ordered: dollars(ordered_cents),
+        returns,
+      })),
+  );
+}, 60_000);
+
+it('holds every event of the site once', async () => {
+  const { warehouse } = (await openTarget({ data })).world;
+  const world = siteWorld({ seed: SEED, scale: scales['website']?.small ?? 0, until });
+  const counts = new Map<string, number>();
+  for (const { event_type } of world.events()) {
+    counts.set(event_type, (counts.get(event_type) ?? 0) + 1);
+  }
+  const rows = await warehouse.rows(
+    'SELECT event_type, COUNT(*) AS n FROM website.events GROUP BY event_type',
+  );
+  expect(new Map(rows.map((row) => [row['event_type'], row['n']]))).toEqual(counts);
 }, 60_000);
