@@ -69,7 +69,7 @@ export async function writtenSince(
 export interface Horizons {
   /** The first one written for an instant stays: it reaches back the furthest. */
   remember(instant: string, horizon: Horizon): Promise<void>;
-  /** null = nothing is known of that instant. */
+  /** That of an instant, else the newest before it; null = there is none. */
   recall(instant: string): Promise<Horizon | null>;
   /** Removes those of instants before this one, epoch ms. */
   forget(before: number): Promise<void>;
@@ -90,7 +90,14 @@ export function horizons(
       });
     },
     async recall(instant) {
-      const found = await objects.read(bucket, place(instant));
+      let found = await objects.read(bucket, place(instant));
+      if (found === null) {
+        const earlier = (await objects.list(bucket, folder))
+          .map(({ name }) => name)
+          .filter((name) => name < place(instant));
+        const newest = earlier.at(-1);
+        if (newest !== undefined) found = await objects.read(bucket, newest);
+      }
       return found === null ? null : (JSON.parse(found.bytes.toString()) as Horizon);
     },
     async forget(before) {

@@ -27,8 +27,13 @@ import type { Page, ReadContext, Reader } from './reader.ts';
 
 type Context = ReadContext<PostgresTableArrival>;
 
-/** Rows asked for at once: few enough that the key's index is used, many enough not to be noticed. */
-const CHUNK_ROWS = 200_000;
+/**
+ * Rows asked for at once: few enough that the key's index is used and one statement does not take
+ * minutes, many enough that asking costs nothing.
+ */
+const FIRST_CHUNK_ROWS = 20_000;
+const MOST_CHUNK_ROWS = 200_000;
+const CHUNK_BYTES = 64 << 20;
 
 /** Keys asked for by one question. */
 const KEYS_AT_ONCE = 5_000;
@@ -45,8 +50,9 @@ export const postgresTable: Reader<PostgresTableArrival> = {
     const full = checkpoint.edges['full'];
     // Without a cursor there is no other way to see what changed.
     const every = arrival.cursor === undefined ? 1 : arrival.full_every_hours * 3_600_000;
-    const running = checkpoint.open.some(({ pass }) => pass === 'full');
-    if (!running && (full === undefined || now - Date.parse(full) >= every)) {
+    // One that is still open reads up to the present when its turn comes.
+    const running = (pass: string): boolean => checkpoint.open.some((open) => open.pass === pass);
+    if (!running('full') && (full === undefined || now - Date.parse(full) >= every)) {
       windows.push({ pass: 'full', from: full ?? iso(0), to: iso(now) });
       edges['full'] = iso(now);
     }
@@ -54,7 +60,7 @@ export const postgresTable: Reader<PostgresTableArrival> = {
     const changed = checkpoint.edges['changed'];
     // The first full compare holds whatever changed before it.
     if (changed === undefined) edges['changed'] = iso(now);
-    else if (now > Date.parse(changed)) {
+    else if (!running('changed') && now > Date.parse(changed)) {
       windows.push({ pass: 'changed', from: changed, to: iso(now) });
       edges['changed'] = iso(now);
     }
@@ -294,11 +300,14 @@ async function* rowsOf(reading: Reading, from: readonly string[] | null): AsyncG
   const leading = shape.select.slice(0, new Set([...by, ...shape.key.map((k) => k.name)]).size);
   let after = from;
   let unsaved = false;
-  for (let found = CHUNK_ROWS; found === CHUNK_ROWS; ) {
-    found = 0;
-    const bytes = session.copy(selection(reading, after));
+  let limit = FIRST_CHUNK_ROWS;
+  for (let more = true; more; ) {
+    let found = 0;
+    let size = 0;
+    const bytes = session.copy(selection(reading, after, limit));
     for await (const rows of gathered(bytes, parts?.met ?? null)) {
       found += rows.records;
+      size += rows.payload.length;
       const fields = fieldsOf(rows.last, leading.length);
       after = by.map((column) => fields[leading.indexOf(column)] as string);
       unsaved = true;
@@ -316,6 +325,8 @@ async function* rowsOf(reading: Reading, from: readonly string[] | null): AsyncG
         };
       }
     }
+    more = found === limit;
+    limit = Math.max(1, Math.min(MOST_CHUNK_ROWS, Math.floor((found * CHUNK_BYTES) / size)));
   }
   if (unsaved && parts !== null) await remember(askedAt, parts.take());
 }
@@ -327,12 +338,16 @@ const pageOf = (rows: Rows, meta: Page['meta'], askedAt: number): Page => ({
   meta,
 });
 
-function selection({ shape, by, where }: Reading, after: readonly string[] | null): string {
+function selection(
+  { shape, by, where }: Reading,
+  after: readonly string[] | null,
+  limit: number,
+): string {
   const conditions =
     after === null ? where : [...where, `${tuple(by)} > ${tuple(after.map(literal))}`];
   return `COPY (SELECT ${shape.select.join(', ')} FROM ${shape.table}${
     conditions.length === 0 ? '' : ` WHERE ${conditions.join(' AND ')}`
-  } ORDER BY ${by.join(', ')} LIMIT ${CHUNK_ROWS}) TO STDOUT`;
+  } ORDER BY ${by.join(', ')} LIMIT ${limit}) TO STDOUT`;
 }
 
 /** A row of one is the value itself, for which any index serves. */

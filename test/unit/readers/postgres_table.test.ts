@@ -559,7 +559,28 @@ describe('changes', () => {
     await make('forgotten');
     await sql("INSERT INTO forgotten VALUES ('when?', 'b', NULL)");
     const source = sourceOf('forgotten', columns, settings);
-    expect(keys((await read(source, changed(now()))).seen)).toEqual(['old', 'when?']);
+    const first = changed(now());
+    expect(keys((await read(source, first)).seen)).toEqual(['old', 'when?']);
+    // Between two beginnings that were written down, the earlier one counts.
+    await sql("INSERT INTO forgotten VALUES ('new', 'b')");
+    expect(keys((await read(source, changed(now()))).seen)).toEqual(['new']);
+  });
+
+  test.each(['timestamp', 'date'])('are found by a cursor that is a %s, in UTC', async (type) => {
+    const table = `by_${type}`;
+    await sql(`CREATE TABLE ${table} (id text PRIMARY KEY, text text, at ${type} NOT NULL);
+      INSERT INTO ${table} VALUES ('old', 'a', '2026-01-01')`);
+    const source = sourceOf(table, columns, { cursor: 'at', overlap_minutes: 5 });
+    const first = full();
+    await read(source, first);
+    await sql(`INSERT INTO ${table} VALUES ('new', 'b', now() AT TIME ZONE 'UTC')`);
+    expect(keys((await read(source, changed(first.to))).seen)).toEqual(['new']);
+    await sql(`GRANT pg_read_all_stats TO ${READER}`);
+    const third = changed(now());
+    await read(source, third);
+    await sql(`INSERT INTO ${table} VALUES ('newer', 'b', now() AT TIME ZONE 'UTC')`);
+    expect(keys((await read(source, changed(third.to))).seen)).toContain('newer');
+    await sql(`REVOKE pg_read_all_stats FROM ${READER}`);
   });
 
   test('a range that a person asks for is read by the time of change', async () => {
@@ -593,6 +614,8 @@ describe('changes', () => {
     expect(plan(first.edges, day, first.windows).windows.map(({ pass }) => pass)).toEqual([
       'changed',
     ]);
+    const behind = [...first.windows, changed(iso(at), iso(at + HOUR))];
+    expect(plan(first.edges, day, behind)).toEqual({ windows: [], edges: {} });
     const { cursor: _, ...without } = source.arrival;
     const next = postgresTable.plan({ ...empty, edges: { full: iso(at) } }, at + 1_000, without);
     expect(next).toEqual({
