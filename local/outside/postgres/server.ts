@@ -9,7 +9,7 @@
  * What is kept here can be made again, so nothing waits for the disk; an end of the process at any
  * moment loses nothing all the same.
  */
-import { execFile, spawn } from 'node:child_process';
+import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import {
@@ -84,24 +84,7 @@ export async function startPostgres(options: {
   const program = await programs(join(folder, 'program'));
   const passwords = await cluster(folder, data, program);
   await endFormerLife(data);
-  const port = await freePort();
-  const server = spawn(
-    join(program, 'bin/postgres'),
-    ['-D', data, '-p', String(port), ...settings.flatMap((setting) => ['-c', setting])],
-    { ...identity, cwd: folder, env: {}, stdio: ['ignore', 'ignore', 'pipe'] },
-  );
-  const ended = once(server, 'exit');
-  const said: string[] = [];
-  await new Promise<void>((ready, failed) => {
-    createInterface(server.stderr).on('line', (line) => {
-      log(line);
-      said.push(line);
-      if (said.length > 20) said.shift();
-      if (line.includes('database system is ready to accept connections')) ready();
-    });
-    server.once('error', failed);
-    ended.then(() => failed(new Error(`PostgreSQL did not start: ${said.join(' | ')}`)));
-  });
+  const { server, port, ended } = await serverOn({ folder, data, program, log });
   const close = async (): Promise<void> => {
     if (server.exitCode !== null || server.signalCode !== null) return;
     // Fast shutdown: running transactions are rolled back, everything committed is kept.
@@ -125,6 +108,48 @@ export async function startPostgres(options: {
     throw fault;
   }
   return { url: at(READER, passwords.reader), adminUrl, close };
+}
+
+interface Begun {
+  readonly server: ChildProcess;
+  readonly port: number;
+  readonly ended: Promise<unknown>;
+}
+
+/** The server at a free port; another one when somebody took it first. */
+async function serverOn(
+  of: {
+    readonly folder: string;
+    readonly data: string;
+    readonly program: string;
+    readonly log: (line: string) => void;
+  },
+  tries = 5,
+): Promise<Begun> {
+  const port = await freePort();
+  const server = spawn(
+    join(of.program, 'bin/postgres'),
+    ['-D', of.data, '-p', String(port), ...settings.flatMap((setting) => ['-c', setting])],
+    { ...identity, cwd: of.folder, env: {}, stdio: ['ignore', 'ignore', 'pipe'] },
+  );
+  const ended = once(server, 'exit');
+  const said: string[] = [];
+  const ready = await new Promise<boolean>((settle, failed) => {
+    createInterface(server.stderr).on('line', (line) => {
+      of.log(line);
+      said.push(line);
+      if (said.length > 20) said.shift();
+      if (line.includes('database system is ready to accept connections')) settle(true);
+    });
+    server.once('error', failed);
+    // Not at its exit: by then it may not have been heard to the end.
+    server.once('close', () => settle(false));
+  });
+  if (ready) return { server, port, ended };
+  if (tries > 1 && said.some((line) => line.includes('could not bind'))) {
+    return serverOn(of, tries - 1);
+  }
+  throw new Error(`PostgreSQL did not start: ${said.join(' | ')}`);
 }
 
 interface Passwords {
