@@ -1,6 +1,6 @@
 /**
- * PostgreSQL (13 or newer), read only: one connection, one repeatable-read transaction. Values come as the text
- * PostgreSQL writes, under settings that make that text the same everywhere and lose nothing.
+ * PostgreSQL (13 or newer), read only: one connection, one repeatable-read transaction. Values come
+ * as the text PostgreSQL writes, under settings that make it the same everywhere and lose nothing.
  *
  * The role needs no more than
  *
