@@ -41,6 +41,6 @@ SELECT
   coalesce(o.price < 0, false) AS is_negative_price,
   o.is_price_estimated
 FROM ordered o
-JOIN partitions p ON o.seen_date = p.partition
+LEFT SEMI JOIN partitions p ON o.seen_date = p.partition
 LEFT JOIN known_products c ON c.product_id = o.product_id
 LEFT JOIN known_users u ON u.user_id = o.user_id

@@ -5,14 +5,14 @@ WITH near AS (
 asked AS (
   SELECT DISTINCT b.session_id
   FROM user_behavior b
-  JOIN partitions p ON p.partition = b.date
+  LEFT SEMI JOIN partitions p ON p.partition = b.date
   WHERE b.session_id IS NOT NULL AND NOT b.is_derived_session
 ),
 own AS (
-  SELECT /*+ BROADCAST(n), BROADCAST(a) */ b.*
+  SELECT b.*
   FROM user_behavior b
-  JOIN near n ON n.day = b.date
-  JOIN asked a ON a.session_id = b.session_id
+  LEFT SEMI JOIN near n ON n.day = b.date
+  LEFT SEMI JOIN asked a ON a.session_id = b.session_id
   WHERE NOT b.is_derived_session
 ),
 -- A session with an id of its own belongs to the day it began, and goes on as long as no whole UTC
@@ -39,7 +39,7 @@ placed AS (
     b.date,
     b.session_id, b.user_id, b.event_at, b.event_id, b.event_name, b.order_id, b.amount, b.is_derived_session
   FROM user_behavior b
-  JOIN partitions p ON p.partition = b.date
+  LEFT SEMI JOIN partitions p ON p.partition = b.date
   WHERE b.is_derived_session
 )
 SELECT

@@ -8,5 +8,5 @@ SELECT
   count_if(s.date = s.first_seen_date) AS new_visitors,
   count_if(s.date > s.first_seen_date) AS returning_visitors
 FROM seen s
-JOIN partitions p ON p.partition = s.date
+LEFT SEMI JOIN partitions p ON p.partition = s.date
 GROUP BY s.date

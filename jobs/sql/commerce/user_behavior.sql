@@ -3,7 +3,7 @@ WITH happened AS (
     l.date, l.event_at, l.event_id, l.event_name, l.product_id, l.user_id, l.order_id, l.order_line_id,
     l.session_id, l.price, l.quantity, l.is_in_stream, l.is_in_orders, l.seen_on
   FROM merged_order_lines l
-  JOIN partitions p ON l.date = p.partition
+  LEFT SEMI JOIN partitions p ON l.date = p.partition
   UNION ALL
   SELECT
     to_date(e.event_at), e.event_at, e.event_id, e.event_name, e.product_id, e.user_id, e.order_id, e.order_line_id,
@@ -11,7 +11,7 @@ WITH happened AS (
     CAST(CASE e.event_name WHEN 'order' THEN 1 WHEN 'return' THEN -1 END AS BIGINT),
     true, false, CAST(array() AS ARRAY<DATE>)
   FROM stream_events e
-  JOIN partitions p ON to_date(e.event_at) = p.partition
+  LEFT SEMI JOIN partitions p ON to_date(e.event_at) = p.partition
   WHERE NOT e.names_order
 ),
 priced AS (

@@ -3,17 +3,17 @@
 WITH asked AS (
   SELECT DISTINCT s.order_id
   FROM api_sightings s
-  JOIN partitions p ON s.seen_date = p.partition
+  LEFT SEMI JOIN partitions p ON s.seen_date = p.partition
 )
 SELECT *
 FROM (
-  SELECT /*+ BROADCAST(a) */
+  SELECT
     s.*,
     row_number() OVER (
       PARTITION BY s.sighting_id ORDER BY s.changed_at DESC NULLS LAST, s.seen_at DESC
     ) AS place
   FROM order_sightings s
-  JOIN asked a ON a.order_id = s.order_id
+  LEFT SEMI JOIN asked a ON a.order_id = s.order_id
   WHERE s.seen_in = 'orders'
 )
 WHERE place = 1

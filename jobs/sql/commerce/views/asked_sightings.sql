@@ -8,17 +8,17 @@ WITH seen AS (
 asked AS (
   SELECT DISTINCT seen.order_id
   FROM seen
-  JOIN partitions p ON seen.seen_date = p.partition
+  LEFT SEMI JOIN partitions p ON seen.seen_date = p.partition
 )
 SELECT *
 FROM (
-  SELECT /*+ BROADCAST(a) */
+  SELECT
     s.*,
     row_number() OVER (
       PARTITION BY s.seen_in, s.sighting_id, CASE WHEN s.seen_in = 'stream' THEN s.seen_at END
       ORDER BY s.changed_at DESC NULLS LAST, s.seen_at DESC
     ) AS place
   FROM order_sightings s
-  JOIN asked a ON a.order_id = s.order_id
+  LEFT SEMI JOIN asked a ON a.order_id = s.order_id
 )
 WHERE place = 1
