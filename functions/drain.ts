@@ -189,20 +189,20 @@ class Landings {
     this.#open = null;
     let lastMs = Number.NaN;
     let last = '';
-    for (const message of messages) {
+    const lines = messages.map((message) => {
       const { ackId, data, publishedAt } = message;
       // Messages that were published together carry one time.
       if (publishedAt !== lastMs) {
         lastMs = publishedAt;
         last = new Date(publishedAt).toISOString();
       }
-      const meta = metaOf(message, last);
-      await open.landing.append({ payload: data, meta, askedAt, records: 1 });
       open.ackIds.push(ackId);
       open.bytes += data.length;
       const minute = last.slice(0, 16);
       open.published[minute] = (open.published[minute] ?? 0) + 1;
-    }
+      return { payload: data, meta: metaOf(message, last) };
+    });
+    await open.landing.appendAll(lines, askedAt);
     this.#open = open;
     const { messages: most, bytes } = this.#limits;
     if (open.ackIds.length >= most || open.bytes >= bytes) await this.#settle();

@@ -46,6 +46,14 @@ export interface Landing {
     readonly askedAt?: number;
     readonly records: number;
   }): Promise<void>;
+  /** Many small lines at once, a record each, all observed at one time: messages. */
+  appendAll(
+    lines: readonly {
+      readonly payload: Buffer;
+      readonly meta: Readonly<Record<string, unknown>>;
+    }[],
+    askedAt: number,
+  ): Promise<void>;
   /**
    * Copies what the lines are made of under the attempt, inside Storage. Not among `files`, whose
    * lines are read.
@@ -116,17 +124,33 @@ export function openLanding(
     lines = 0;
   };
 
+  const take = async (text: Buffer, count: number, found: number): Promise<void> => {
+    raw.push(text);
+    rawBytes += text.length;
+    lines += count;
+    records += found;
+    if (rawBytes >= CHUNK_BYTES) compress();
+    if (compressedBytes >= PART_BYTES) await writePart();
+  };
+
   return {
     run: of.run,
     bytes: () => files.reduce((sum, file) => sum + file.bytes, compressedBytes),
     async append({ payload, meta, askedAt, records: found }) {
-      const line = bronzeLine(payload, meta, askedAt ?? world.clock.now());
-      raw.push(line);
-      rawBytes += line.length;
-      lines += 1;
-      records += found;
-      if (rawBytes >= CHUNK_BYTES) compress();
-      if (compressedBytes >= PART_BYTES) await writePart();
+      await take(bronzeLine(payload, meta, askedAt ?? world.clock.now()), 1, found);
+    },
+    async appendAll(all, askedAt) {
+      const observed = JSON.stringify(iso(askedAt));
+      for (let from = 0; from < all.length; ) {
+        // One buffer for many lines, unless they are large.
+        let text = '';
+        let count = 0;
+        for (; from < all.length && text.length < CHUNK_BYTES; from += 1, count += 1) {
+          const { payload, meta } = all[from] as (typeof all)[number];
+          text += `{"observed_at":${observed},"meta":${JSON.stringify(meta)},${bodyOf(payload)}}\n`;
+        }
+        await take(Buffer.from(text), count, count);
+      }
     },
     async keepOriginal(from) {
       const name = `${folder}original`;
@@ -271,10 +295,14 @@ export function bronzeLine(
   meta: Readonly<Record<string, unknown>>,
   observedAt: number,
 ): Buffer {
-  const body = isUtf8(payload)
-    ? { payload: payload.toString('utf8') }
-    : { payload_base64: payload.toString('base64') };
-  return Buffer.from(`${JSON.stringify({ observed_at: iso(observedAt), meta, ...body })}\n`);
+  const observed = JSON.stringify(iso(observedAt));
+  const text = `{"observed_at":${observed},"meta":${JSON.stringify(meta)},${bodyOf(payload)}}\n`;
+  return Buffer.from(text);
 }
+
+const bodyOf = (payload: Buffer): string =>
+  isUtf8(payload)
+    ? `"payload":${JSON.stringify(payload.toString('utf8'))}`
+    : `"payload_base64":"${payload.toString('base64')}"`;
 
 const iso = (ms: number): string => new Date(ms).toISOString();

@@ -94,6 +94,10 @@ def records(lines: DataFrame, source: Source) -> DataFrame:
     where = source.contract["records"]
     if where is None:
         found = F.array(F.col("payload"))
+        if source.contract["arrives"]["kind"] == "rest_list":
+            # Some APIs answer a bare array.
+            bare = F.from_json("payload", "array<string>", JSON_OPTIONS)
+            found = F.when(F.startswith(F.ltrim("payload"), F.lit("[")), bare).otherwise(found)
         if copied(source):
             # Within a value the end of a line is escaped; the last row ends as the others do.
             rows = F.split(F.expr("left(payload, length(payload) - 1)"), "\n", -1)
@@ -243,9 +247,10 @@ def conformed(found: DataFrame, source: Source, pads: DataFrame) -> DataFrame:
         # A page that could not be read has no record: its own text tells it from others.
         F.sha2(F.coalesce("record", "raw"), 256).alias("_hash"),
         read_as.alias("p"),
+        _is_one(found, source).alias("one"),
     )
     broken = F.col("unreadable").isNull() & (
-        F.col("p").isNull() | F.col(f"p.{CORRUPT}").isNotNull()
+        F.col("p").isNull() | F.col(f"p.{CORRUPT}").isNotNull() | ~F.col("one")
     )
     values = {
         name: (
@@ -319,6 +324,20 @@ def conformed(found: DataFrame, source: Source, pads: DataFrame) -> DataFrame:
         F.when(error.isNotNull(), F.col("masked")).alias("masked"),
         F.when(error.isNotNull(), raw).alias("raw"),
     )
+
+
+def _is_one(found: DataFrame, source: Source) -> Column:
+    """Whether a record's text is one JSON value and nothing else.
+
+    `from_json` reads the first value and leaves what follows it. Elements of an array are cut out
+    by a parser that has read all of it; of a text of its own nobody else has.
+    """
+    if source.contract["records"] is not None:
+        return F.lit(True)
+    listed = F.concat(F.lit("["), F.col("record"), F.lit("]"))
+    count = F.size(F.from_json(listed, "array<string>", JSON_OPTIONS))
+    alone = F.coalesce(count == 1, F.lit(False))
+    return F.col("columns").isNotNull() | alone if "columns" in found.columns else alone
 
 
 def _tree(source: Source) -> dict[str, Any]:

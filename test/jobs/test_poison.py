@@ -23,6 +23,9 @@ POISON = {
     "number": "7",
     "string": '"text"',
     "array": "[]",
+    "two": '{"event_type": "view"}{"event_type": "like"}',
+    "two_by_comma": '{"event_type": "view"}, {"event_type": "like"}',
+    "trailing": '{"event_type": "view"} x',
 }
 
 
