@@ -14,14 +14,14 @@ export interface Credential {
   readonly budget: Budget;
 }
 
-/** One budget per process: every run that uses the credential draws from it. */
-const budgets = new WeakMap<World, Budget>();
+/** One budget per process and secret: every run that uses the credential draws from it. */
+const budgets = new WeakMap<World, Map<string, Budget>>();
 
-const shared = (world: World, begin: () => Budget): Budget => {
-  const known = budgets.get(world);
-  if (known !== undefined) return known;
-  const budget = begin();
-  budgets.set(world, budget);
+const shared = (world: World, secret: string, begin: () => Budget): Budget => {
+  const known = budgets.get(world) ?? new Map<string, Budget>();
+  budgets.set(world, known);
+  const budget = known.get(secret) ?? begin();
+  known.set(secret, budget);
   return budget;
 };
 
@@ -34,7 +34,7 @@ export function credentialOf(world: World, config: Config, arrives: Arrival): Cr
       return {
         baseUrl: config.api.url,
         token: () => world.secrets.read(config.api.secret),
-        budget: shared(world, () =>
+        budget: shared(world, config.api.secret, () =>
           restBudget(world, { requestsPerMinute: arrives.requests_per_minute }),
         ),
       };
@@ -48,7 +48,7 @@ export function credentialOf(world: World, config: Config, arrives: Arrival): Cr
       return {
         baseUrl: config.hubspot.url,
         token: () => world.secrets.read(config.hubspot.secret),
-        budget: shared(world, () =>
+        budget: shared(world, config.hubspot.secret, () =>
           hubspotBudget(world, { dailyShare: config.hubspot.dailyShare }),
         ),
       };
@@ -63,6 +63,8 @@ const refusals: ReadonlySet<string> = new Set([
   'hubspot_migrating',
   'api_token',
   'api_scope',
+  'api_not_found',
+  'api_shape',
   'database_url',
   'database_tls',
   'database_refused',

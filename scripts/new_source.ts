@@ -11,6 +11,8 @@ interface Start {
   /** Paths of the identity and of the instant of the last change in a record. */
   readonly id: { readonly from: string; readonly example: unknown };
   readonly time: { readonly from: string; readonly as: string; readonly example: unknown };
+  /** Absent rows come as records with this flag: the newest snapshot counts, not the row's own time. */
+  readonly deletions?: true;
 }
 
 /** What a source of each kind begins with; the kind's own shape, to be corrected where it differs. */
@@ -77,6 +79,7 @@ const starts = {
     records: null,
     id: { from: 'id', example: '51' },
     time: { from: 'updated_at', as: 'iso', example: '2020-03-16 00:00:00+00' },
+    deletions: true,
   },
   uploaded_files: {
     arrives: { kind: 'uploaded_files' },
@@ -155,17 +158,16 @@ ${arrives}
   },
   records: ${literal(start.records)},
   key: ['id'],
-  version: 'updated_at',
+  version: '${start.deletions ? 'observed_at' : 'updated_at'}',${start.deletions ? "\n  deleted: 'is_deleted'," : ''}
   bounds: { earliest: '2006-01-01', days_ahead: 2 },
   columns: {
     id: { type: 'STRING', required: true, from: ${literal(start.id.from)}, about: '' },
     updated_at: {
-      type: 'TIMESTAMP',
-      required: true,
+      type: 'TIMESTAMP',${start.deletions ? '' : '\n      required: true,'}
       from: ${literal(start.time.from)},
       as: ${literal(start.time.as)},
       about: '',
-    },
+    },${start.deletions ? "\n    is_deleted: { type: 'BOOL', from: '_deleted', about: '' }," : ''}
   },
 });
 `;

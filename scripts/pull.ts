@@ -4,6 +4,7 @@ import type { Command } from 'commander';
 import type { Window } from '../functions/checkpoint.ts';
 import { addWindows, rangeOf } from '../functions/pull.ts';
 import { tickSource } from '../functions/ticks.ts';
+import { catalog } from '../schemas/rendered/catalog.ts';
 import { Failure } from './failure.ts';
 import {
   instantOf,
@@ -16,6 +17,12 @@ import {
 
 /** Asks the pull function for what a source has new. */
 export async function pull(target: Target, name: string): Promise<void> {
+  const arrives = catalog.sources[name]?.arrives;
+  if (arrives?.kind === 'uploaded_files') {
+    throw new Failure(
+      `${name} is not pulled, its files are put in: ./tributary upload ${name} FILE`,
+    );
+  }
   await tickSource(target.world, name);
 }
 

@@ -8,7 +8,6 @@ WITH rules AS (
 named AS (
   SELECT
     *,
-    from_json(props, 'map<string,string>') AS told,
     -- What broken clients send for no id.
     CASE WHEN lower(trim(user_id)) NOT IN ('', 'null', 'undefined') THEN trim(user_id) END AS reader_id,
     CASE WHEN lower(trim(session_id)) NOT IN ('', 'null', 'undefined') THEN trim(session_id) END AS own_id,
@@ -25,14 +24,23 @@ hosts AS (
     regexp_extract(referrer_host, '([^.]+)\\.(?:(?:com?|org|net|gov|ac|edu)\\.)?[^.]+$', 1) AS referrer_name,
     regexp_extract(page_host, '([^.]+)\\.(?:(?:com?|org|net|gov|ac|edu)\\.)?[^.]+$', 1) AS page_name
   FROM named
+),
+valued AS (
+  SELECT /*+ BROADCAST(c) */
+    hosts.*,
+    c.event_type IS NOT NULL AS is_conversion,
+    c.amount_from IS NOT NULL AS has_amount,
+    -- Few events are worth opening for it.
+    CASE WHEN c.amount_from IS NOT NULL THEN trim(from_json(props, 'map<string,string>')[c.amount_from]) END
+      AS told_amount
+  FROM hosts
+  LEFT JOIN conversion_types c ON c.event_type = lower(trim(hosts.event_type))
 )
-SELECT /*+ BROADCAST(rules, c) */
-  hosts.*,
-  c.event_type IS NOT NULL AS is_conversion,
-  c.amount_from IS NOT NULL AS has_amount,
+SELECT /*+ BROADCAST(rules) */
+  valued.*,
   -- A number or its text; nine digits behind the point are kept.
-  CASE WHEN trim(told[c.amount_from]) RLIKE '^[+-]?([0-9]+[.]?[0-9]*|[.][0-9]+)([eE][+-]?[0-9]+)?$'
-    THEN CAST(trim(told[c.amount_from]) AS DECIMAL(38, 9)) END AS amount,
+  CASE WHEN told_amount RLIKE '^[+-]?([0-9]+[.]?[0-9]*|[.][0-9]+)([eE][+-]?[0-9]+)?$'
+    THEN CAST(told_amount AS DECIMAL(38, 9)) END AS amount,
   CASE
     WHEN coalesce(utm_source, utm_medium, utm_campaign) IS NOT NULL THEN
       coalesce(channels[concat('utm_medium ', medium)], channels[concat('utm_source ', source)], 'other_campaign')
@@ -45,6 +53,5 @@ SELECT /*+ BROADCAST(rules, c) */
       'referral'
     )
   END AS told_channel
-FROM hosts
+FROM valued
 CROSS JOIN rules
-LEFT JOIN conversion_types c ON c.event_type = lower(trim(hosts.event_type))
