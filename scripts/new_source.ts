@@ -186,8 +186,15 @@ export const ${domain} = defineDomain({
 });
 `;
 
-const literal = (value: unknown): string =>
-  JSON.stringify(value).replaceAll("'", "\\'").replaceAll('"', "'").replaceAll(',', ', ');
+/** A value as this project writes it. */
+function literal(value: unknown): string {
+  if (Array.isArray(value)) return `[${value.map(literal).join(', ')}]`;
+  if (typeof value !== 'object' || value === null) {
+    return typeof value === 'string' ? `'${value}'` : String(value);
+  }
+  const members = Object.entries(value).map(([name, one]) => `${name}: ${literal(one)}`);
+  return `{ ${members.join(', ')} }`;
+}
 
 export const declare = (command: Command): void => {
   command
