@@ -5,7 +5,8 @@
  * Every measurement adds the same day to a fresh copy of the same history. The histories take
  * turns, so that whatever else the machine does falls on all of them.
  *
- *   --sends N    a day has, about 2.5 events each; default 1,000
+ *   --domain D   email (default) or commerce
+ *   --sends N    a day has, about 2.5 events each, or so many events of shoppers; default 1,000
  *   --rounds N   default 5
  *   --days N     of the longest history; default 100
  */
@@ -28,23 +29,28 @@ import type { Batch } from '../local/dataproc/state.ts';
 import { buildJobs } from '../scripts/build.ts';
 import { say } from '../scripts/progress.ts';
 import { ensureSpark, sparkTools } from '../scripts/setup.ts';
-import { campaignPayloads, contactsPage, eventsOf, pagesOf } from './parts/email_days.ts';
+import { landingsOf as commerceOf } from './parts/commerce_days.ts';
+import { landingsOf as emailOf } from './parts/email_days.ts';
 import { median, type Report, rounded, runBench } from './parts/report.ts';
 import { buckets, PROJECT, type Services, startServices } from './parts/services.ts';
 
-const DOMAIN = 'email';
 const GOAL = 1.3;
 /** Days of history that one batch brings: a hundred days at once would not fit everywhere. */
 const DAYS_A_BATCH = 25;
 
 const { values } = parseArgs({
   options: {
+    domain: { type: 'string', default: 'email' },
     sends: { type: 'string', default: '1000' },
     rounds: { type: 'string', default: '5' },
     days: { type: 'string', default: '100' },
     json: { type: 'boolean', default: false },
   },
 });
+const DOMAIN = values.domain;
+if (DOMAIN !== 'email' && DOMAIN !== 'commerce') {
+  throw new Error(`--domain is email or commerce, not ${DOMAIN}`);
+}
 const sends = Number(values.sends);
 const rounds = Number(values.rounds);
 const longest = Number(values.days);
@@ -96,11 +102,13 @@ class Pipeline {
     base: BatchManifest | null,
     first?: number,
   ): Promise<BatchManifest> {
-    const events = backs.flatMap((back) => pagesOf(eventsOf(back, sends, back === first)));
-    const runs = [await this.#land(lake, 'email_events', events)];
-    if (base === null) {
-      runs.push(await this.#land(lake, 'email_campaigns', campaignPayloads));
-      runs.push(await this.#land(lake, 'contacts', [contactsPage(sends)]));
+    const landings =
+      DOMAIN === 'commerce'
+        ? commerceOf(backs, sends, base === null)
+        : emailOf(backs, sends, base === null, first);
+    const runs: string[] = [];
+    for (const { source, payloads } of landings) {
+      runs.push(await this.#land(lake, source, payloads));
     }
     return this.#transform(lake, runs, base);
   }

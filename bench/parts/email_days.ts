@@ -9,12 +9,29 @@ const CAMPAIGNS = 5;
 const LATE_OPENS = 0.1;
 const PAGE = 1_000;
 
-export const person = (i: number): string => `person${i}@example.com`;
-export const campaign = (i: number): number => 75_310_000 + (i % CAMPAIGNS);
+const person = (i: number): string => `person${i}@example.com`;
+const campaign = (i: number): number => 75_310_000 + (i % CAMPAIGNS);
+
+/** What some days bring, by source; with the first ones also campaigns and contacts. */
+export function landingsOf(
+  backs: readonly number[],
+  sends: number,
+  begins: boolean,
+  first?: number,
+): readonly { readonly source: string; readonly payloads: readonly Buffer[] }[] {
+  const payloads = backs.flatMap((back) => pagesOf(eventsOf(back, sends, back === first)));
+  const events = { source: 'email_events', payloads };
+  if (!begins) return [events];
+  return [
+    events,
+    { source: 'email_campaigns', payloads: campaignPayloads },
+    { source: 'contacts', payloads: [contactsPage(sends)] },
+  ];
+}
 
 /** One day, `back` days before the newest one: its sends and what became of them on that day, and
  * late opens of the day before, unless it is the first. So every day touches two days' partitions. */
-export function eventsOf(back: number, sends: number, first: boolean): readonly object[] {
+function eventsOf(back: number, sends: number, first: boolean): readonly object[] {
   const events: object[] = [];
   for (let i = 0; i < sends; i += 1) {
     const sent = sentOf(back, i);
@@ -90,7 +107,7 @@ const reader = {
 };
 
 /** As HubSpot's pages hold them. */
-export function pagesOf(events: readonly object[]): readonly Buffer[] {
+function pagesOf(events: readonly object[]): readonly Buffer[] {
   const pages: Buffer[] = [];
   for (let at = 0; at < events.length; at += PAGE) {
     const some = events.slice(at, at + PAGE);
@@ -99,11 +116,11 @@ export function pagesOf(events: readonly object[]): readonly Buffer[] {
   return pages;
 }
 
-export const campaignPayloads: readonly Buffer[] = Array.from({ length: CAMPAIGNS }, (_, i) =>
+const campaignPayloads: readonly Buffer[] = Array.from({ length: CAMPAIGNS }, (_, i) =>
   Buffer.from(JSON.stringify({ id: campaign(i), appId: 113, name: `News ${i}`, subject: 'News' })),
 );
 
-export const contactsPage = (people: number): Buffer =>
+const contactsPage = (people: number): Buffer =>
   Buffer.from(
     JSON.stringify({
       results: Array.from({ length: people }, (_, i) => ({
