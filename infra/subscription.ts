@@ -36,6 +36,7 @@ interface Terms {
 /** A subscription and what becomes of messages that it gives up. */
 class OwnSubscription extends Construct {
   readonly name: string;
+  protected readonly resource: PubsubSubscription;
   /** Name of the subscription that keeps what was given up. */
   readonly deadLetters: string;
 
@@ -64,7 +65,7 @@ class OwnSubscription extends Construct {
       expirationPolicy: { ttl: '' },
     });
     const mayPublish = dead.grant(pubsubAgent, 'roles/pubsub.publisher');
-    const subscription = new PubsubSubscription(this, 'Resource', {
+    this.resource = new PubsubSubscription(this, 'Resource', {
       name,
       topic: topic.name,
       ackDeadlineSeconds: Math.min(LONGEST_ACK_SECONDS, options.ackSeconds),
@@ -83,7 +84,7 @@ class OwnSubscription extends Construct {
     });
     // Without this one of the two grants nothing is ever dead-lettered, silently (gcp.md 1.6).
     new PubsubSubscriptionIamMember(this, 'pubsub_agent_subscriber', {
-      subscription: subscription.name,
+      subscription: this.resource.name,
       role: 'roles/pubsub.subscriber',
       member: pubsubAgent.member,
     });
@@ -124,7 +125,7 @@ export class DrainedSubscription extends OwnSubscription {
 
   grant(grantee: Grantee, role: Role): void {
     new PubsubSubscriptionIamMember(this, `${grantee.id}_${roleId(role)}`, {
-      subscription: this.name,
+      subscription: this.resource.name,
       role: roleName(role),
       member: grantee.member,
     });

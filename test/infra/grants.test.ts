@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
-import { functions, type Need } from '../../functions/settings.ts';
-import { asItIs, type Resource, type Stack, synthesised } from './stack.ts';
+import { functionOf, functions, type Need } from '../../functions/settings.ts';
+import { catalog } from '../../schemas/rendered/catalog.ts';
+import { asItIs, type Resource, reference, type Stack, synthesised } from './stack.ts';
 
 const stack = asItIs();
 
@@ -42,20 +43,15 @@ function grantsOf(from: Stack): readonly Grant[] {
 }
 
 const grants = grantsOf(stack);
-const inBronze = (...sources: readonly string[]) =>
-  sources
+/** Where a function may land: the prefixes of its own sources and no others. */
+const inBronze = (name: string) =>
+  Object.entries(catalog.sources)
+    .filter(([, { arrives }]) => functionOf(arrives) === name)
     .map(
-      (source) =>
-        `resource.name.startsWith("projects/_/buckets/storage_bucket bronze/objects/email/${source}/")`,
+      ([source]) =>
+        `resource.name.startsWith("projects/_/buckets/storage_bucket bronze/objects/${source.replace('.', '/')}/")`,
     )
     .join(' || ');
-const ownPrefixes = inBronze(
-  'contacts',
-  'email_campaigns',
-  'email_events',
-  'marketing_emails',
-  'owners',
-);
 
 const PROJECT = 'example-tributary-dev';
 const SPARK_PROJECT = 'example-tributary-dev-spark';
@@ -65,9 +61,9 @@ const runsJobs = [`${PROJECT} project_iam_custom_role query_job_runner`];
 /** What each need comes to, for this catalog; a new need does not compile until it is here. */
 const expected: Readonly<Record<Need, (name: string) => readonly string[]>> = {
   control: () => control,
-  land: () => [
-    `storage_bucket bronze roles/storage.objectCreator if ${ownPrefixes}`,
-    `storage_bucket bronze roles/storage.objectViewer if ${ownPrefixes}`,
+  land: (name) => [
+    `storage_bucket bronze roles/storage.objectCreator if ${inBronze(name)}`,
+    `storage_bucket bronze roles/storage.objectViewer if ${inBronze(name)}`,
   ],
   litter: () => ['storage_bucket bronze project_iam_custom_role litter_remover'],
   lake: () => [
@@ -80,14 +76,18 @@ const expected: Readonly<Record<Need, (name: string) => readonly string[]>> = {
   ],
   warehouse: () => [
     ...runsJobs,
-    'bigquery_dataset dataset_email project_iam_custom_role row_replacer',
-    'bigquery_dataset dataset_ops project_iam_custom_role row_replacer',
+    ...Object.keys(catalog.domains).map(
+      (domain) => `bigquery_dataset dataset_${domain} project_iam_custom_role row_replacer`,
+    ),
     'bigquery_dataset dataset_ops_staging roles/bigquery.dataEditor',
     'storage_bucket control roles/storage.legacyBucketReader',
   ],
   ask: () => [...runsJobs, 'bigquery_dataset dataset_email roles/bigquery.dataViewer'],
-  messages: () => [],
-  publish: () => [],
+  messages: () => [
+    'pubsub_subscription behavior_events__drain roles/pubsub.subscriber',
+    'pubsub_subscription site_events__drain roles/pubsub.subscriber',
+  ],
+  publish: () => ['pubsub_topic site_events roles/pubsub.publisher'],
   inbox: () => ['storage_bucket inbox roles/storage.objectViewer'],
 };
 
@@ -115,11 +115,24 @@ test.each(functions)('$name may do what it needs and nothing else', (settings) =
   );
 });
 
-test.each(functions)('what calls $name may call it and nothing else', ({ name }) => {
+const delivered = functions.filter(({ inboxes }) => inboxes.length > 0);
+
+test.each(delivered)('what calls $name may call it and nothing else', ({ name }) => {
   const id = name.replaceAll('-', '_');
   expect(given(`service_account function_${id}_push_${id}`)).toEqual([
     `cloudfunctions2_function function_${id} roles/run.invoker`,
   ]);
+});
+
+test('anybody may call collect where the environment lets them, and nothing else anywhere', () => {
+  const opened = (from: Stack) =>
+    Object.values(from.all('google_cloud_run_v2_service_iam_member'))
+      .filter(({ member }) => member === 'allUsers')
+      .map(({ name }) => name);
+  expect(opened(stack)).toEqual([
+    reference('google_cloudfunctions2_function', 'function_collect', 'name'),
+  ]);
+  expect(opened(synthesised({ collect: null }))).toEqual([]);
 });
 
 test('Spark reads bronze and manifests, writes the lake, and creates manifests only', () => {
@@ -162,10 +175,12 @@ test('everybody who is granted something is an identity of ours, a service agent
         !member.startsWith('service_account ') &&
         member !== 'serviceAccount:service-project project@gcp-sa-pubsub.iam.gserviceaccount.com' &&
         member !== 'storage_project_service_account storage_agent' &&
-        member !== 'group:analysts@example.com',
+        member !== 'allUsers' &&
+        member !== 'group:analysts@example.com' &&
+        member !== 'group:data-stewards@example.com',
     );
   expect(strangers).toEqual([]);
-  expect(stack.text).not.toMatch(/allUsers|allAuthenticatedUsers/);
+  expect(stack.text).not.toMatch(/allAuthenticatedUsers/);
 });
 
 test('no grant takes away what others granted, and no broad role is given', () => {

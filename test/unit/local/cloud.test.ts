@@ -104,6 +104,7 @@ describe('the local cloud', () => {
       'bigquery',
       'dataproc',
       'pubsub',
+      'pubsub_grpc',
       'secrets',
       'storage',
     ]);
