@@ -46,7 +46,8 @@ export async function fill(
   await pullAll(target, domain, options.now);
 }
 
-async function fillShopWorld(cloud: Cloud, scale: number, now: number): Promise<void> {
+/** Gives the stand-ins of the orders API and the database a made-up shop's rows. */
+export async function fillShopWorld(cloud: Cloud, scale: number, now: number): Promise<void> {
   const { shopWorld } = await import('../local/outside/shop/world.ts');
   const world = shopWorld({ seed: SEED, scale, until: worldsEnd(now) });
   const { orders, postgres } = cloud.outside;

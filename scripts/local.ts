@@ -6,6 +6,7 @@ import { type Command, InvalidArgumentError } from 'commander';
 import { CannotStart, type Cloud, type CloudOptions, startCloud } from '../local/cloud.ts';
 import { WrongSchedule } from '../local/scheduler.ts';
 import { Unknown } from '../local/stack.ts';
+import { fillShopWorld } from './demo_fill.ts';
 import { Failure } from './failure.ts';
 import { localFolder, root, toolsFolder } from './place.ts';
 import { duration, say, step } from './progress.ts';
@@ -89,6 +90,8 @@ const wholeNumber = (text: string): number => {
   return Number(text);
 };
 
+const countedNumber = (text: string): number => (text === '0' ? 0 : wholeNumber(text));
+
 interface LocalOptions {
   readonly data?: string;
   readonly fresh: boolean;
@@ -96,6 +99,7 @@ interface LocalOptions {
   readonly hubspotEvents?: string;
   readonly hubspotObjects?: string;
   readonly hubspotSize?: number;
+  readonly shopSize: number;
   readonly ordersUrl?: string;
   readonly postgresUrl?: string;
   readonly quietSchedules: boolean;
@@ -109,6 +113,12 @@ export function declare(command: Command): void {
     .option('--hubspot-events <file>', 'v1 events for the stand-in, NDJSON, one event a line')
     .option('--hubspot-objects <dir>', 'campaigns, emails, contacts, owners for the stand-in')
     .option('--hubspot-size <events>', 'about how many events the made-up account has', wholeNumber)
+    .option(
+      '--shop-size <events>',
+      'about how much happens in the made-up shop; 0 = it is empty',
+      countedNumber,
+      600,
+    )
     .option('--orders-url <url>', 'an orders API instead of the stand-in')
     .option('--postgres-url <url>', "a shop database instead of an own server's")
     .option('--quiet-schedules', 'schedules fire only by ./tributary tick', false)
@@ -136,9 +146,11 @@ Examples:
         throw new Failure('--hubspot-url replaces the stand-in: it cannot be filled as well');
       }
       const scale = options.hubspotSize;
+      const data = resolve(options.data ?? join(localFolder, 'cloud'));
+      const isFirst = options.fresh || !existsSync(data);
       const { ordersUrl, postgresUrl = process.env['SHOP_DATABASE_URL'] } = options;
       const cloud = await openCloud({
-        data: resolve(options.data ?? join(localFolder, 'cloud')),
+        data,
         fresh: options.fresh,
         quietSchedules: options.quietSchedules,
         log: say,
@@ -151,6 +163,10 @@ Examples:
           ...(scale === undefined ? {} : { scale }),
         },
       });
+      // Once: what happened to the shop since is not undone by another start.
+      if (isFirst && options.shopSize > 0) {
+        await fillShopWorld(cloud, options.shopSize, Date.now());
+      }
       await stay(cloud);
     });
 }

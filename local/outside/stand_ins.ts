@@ -9,6 +9,7 @@ import { dirname, join } from 'node:path';
 import { type RunningHubspot, startHubspot } from './hubspot/server.ts';
 import { type RunningOrders, startOrders } from './orders/server.ts';
 import { type RunningPostgres, startPostgres } from './postgres/server.ts';
+import { fillShop } from './postgres/shop.ts';
 
 export type StandIn = 'hubspot' | 'orders' | 'postgres';
 
@@ -84,9 +85,12 @@ export async function startOutside(
     const orders = await start('orders', options.orders?.url, () =>
       startOrders({ file: join(own.data, 'orders.ndjson'), clock: Date.now }),
     );
-    const postgres = await start('postgres', options.postgres?.url, () =>
-      startPostgres({ folder: postgresFolder(own.data) }),
-    );
+    const postgres = await start('postgres', options.postgres?.url, async () => {
+      const running = await startPostgres({ folder: postgresFolder(own.data) });
+      // Its tables are there from the start, as the contracts expect them.
+      await fillShop(running.adminUrl, { products: [], users: [] });
+      return running;
+    });
     return {
       hubspot,
       orders,

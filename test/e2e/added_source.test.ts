@@ -78,7 +78,13 @@ beforeAll(async () => {
   for (const name of readdirSync(root).filter((one) => !aside.includes(one))) {
     cpSync(join(root, name), file(name), { recursive: true });
   }
-  for (const name of ['node_modules', '.tools']) symlinkSync(join(root, name), file(name));
+  symlinkSync(join(root, 'node_modules'), file('node_modules'));
+  // Spark's tools as they are: a stamp of this place's own, so that nothing is installed anew.
+  mkdirSync(file('.tools'));
+  for (const name of ['venv', 'jars'])
+    symlinkSync(join(root, '.tools', name), file(`.tools/${name}`));
+  const stamp = readFileSync(join(root, '.tools/spark-stamp'), 'utf8');
+  writeFileSync(file('.tools/spark-stamp'), stamp.replace(root, copy));
   desk.listen(0, '127.0.0.1');
   await once(desk, 'listening');
 }, 60_000);

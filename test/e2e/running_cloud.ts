@@ -23,7 +23,8 @@ export async function startLocal(options: {
   readonly events: string;
   readonly objects: string;
 }): Promise<RunningCloud> {
-  const words = ['scripts/cli.ts', 'local', '--quiet-schedules', '--data', options.data];
+  const words = ['scripts/cli.ts', 'local', '--quiet-schedules', '--shop-size', '0'];
+  words.push('--data', options.data);
   const given = ['--hubspot-events', options.events, '--hubspot-objects', options.objects];
   const child = spawn(process.execPath, [...words, ...given], {
     cwd: root,
