@@ -32,6 +32,9 @@ const messages: Readonly<
   Record<string, { readonly data: unknown; readonly attributes?: Readonly<Record<string, string>> }>
 > = {
   'pull-hubspot': { data: { source: 'email.owners' } },
+  // Refused where they are sent here; that takes as long as an answer.
+  'pull-orders-api': { data: { source: 'commerce.orders' } },
+  'pull-shop-database': { data: { source: 'commerce.products' } },
   submit: { data: {} },
   load: { data: { batch: 'batches/email/0000000001.json' } },
   sweep: { data: {} },
