@@ -1,7 +1,7 @@
 /**
  * PostgreSQL: rows per processor second, client and server together, of a full copy of a table by
  * the pull function as it is deployed (gzip level 1, landed in Storage with its manifest), next to
- * connectorx from PyPI writing the same columns as CSV through pyarrow's gzip level 1.
+ * connectorx from PyPI writing the same columns as CSV by pyarrow, gzip level 1 as well.
  *
  * A real server, filled once; both copy after a first copy by each has warmed its cache. Storage is
  * a process of its own and not counted; what connectorx writes goes to a plain file.
