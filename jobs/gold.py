@@ -267,7 +267,7 @@ class Star:
                 self._view(source.bare, self._silver_for(source, table, touch, dated))
             else:
                 other = self.domain.tables[name]
-                some = dated if table.partition is not None and touch == "same" else None
+                some = _days_of_input(table, touch, dated)
                 self._view(other.bare, self._gold(other, some))
         self._view("partitions", _days_frame(self.spark, dated, "partition"))
         for view in views:
@@ -440,6 +440,18 @@ class Star:
             )
             columns = ", ".join(facts["columns"])
             self._view(name, self.spark.sql(f"SELECT * FROM VALUES {rows} AS t({columns})"))
+
+
+def _days_of_input(table: Table, touch: Any, days: Collection[date]) -> Collection[date] | None:
+    """Days of another table that these partitions are made of; None = all there are."""
+    if table.partition is None:
+        return None
+    if touch == "same":
+        return days
+    near = touch.get("near") if isinstance(touch, dict) else None
+    if near is None:
+        return None
+    return {day + timedelta(days=step) for day in days for step in range(-near, near + 1)}
 
 
 def _literal(text: str) -> str:

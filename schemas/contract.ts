@@ -237,7 +237,12 @@ export type Touch =
    * With `also_by`, a partition is computed from the rows of a dated source whose `also_by` day it
    * is; else from those whose event day is the partition's, the one before or the one after.
    */
-  | { readonly days: string; readonly also_by?: true };
+  | {
+      readonly days: string;
+      readonly also_by?: true;
+      /** Of another table: a partition is computed from its days so many around, not from all. */
+      readonly near?: number;
+    };
 
 /** Any table, as code that works on all of them reads it. */
 export interface TableContract {

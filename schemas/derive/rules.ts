@@ -260,6 +260,14 @@ function readFaults(name: string, table: TableContract, catalog: Catalog): reado
     if (typeof touch === 'object' && touch.also_by && source?.also_by === undefined) {
       faults.push(`asks ${input} by its second day, but it declares no also_by`);
     }
+    if (typeof touch === 'object' && touch.near !== undefined) {
+      if (other?.partition === undefined) {
+        faults.push(`asks ${input} for near days, but only tables with days have them`);
+      }
+      if (!(Number.isInteger(touch.near) && touch.near >= 0)) {
+        faults.push(`near is ${touch.near}, not a number of days`);
+      }
+    }
     if (touch !== 'all' && touch !== 'ignore' && table.partition === undefined) {
       faults.push(`a change of ${input} touches days, but the table is not partitioned: use 'all'`);
     }

@@ -19,6 +19,8 @@ export const sessions = defineTable({
         SELECT explode(sequence(self.session_date, to_date(self.ended_at))) FROM self
         JOIN changed ON changed.partition BETWEEN date_sub(self.session_date, 1) AND date_add(to_date(self.ended_at), 1)
         WHERE NOT self.is_derived AND to_date(self.ended_at) > self.session_date`,
+      // The week before a day tells whether a session began earlier, the week after how far it goes.
+      near: 7,
     },
   },
   columns: {

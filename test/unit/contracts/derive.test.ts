@@ -361,6 +361,11 @@ test.each<[string, Catalog, string]>([
     'column labels: json_array and repeated go together',
   ],
   [
+    'near days of a source',
+    table({ reads: { 'shop.orders': { days: 'SELECT 1', near: 3 } } }),
+    'asks shop.orders for near days, but only tables with days have them',
+  ],
+  [
     'two lists of one API with different limits',
     twoOf(list, { ...list, requests_per_minute: 5 }),
     'shop.returns: url, auth and requests_per_minute differ from those of shop.orders',
