@@ -469,7 +469,7 @@ function queryRefusal(error: unknown): unknown {
     return new Refusal('invalidQuery', 'Job execution was cancelled', 'query');
   if (kind === 'Out of Memory')
     return new Refusal('backendError', `Resources exceeded during query execution: ${message}`);
-  if (['Binder', 'Parser', 'Catalog', 'Not implemented'].includes(kind))
+  if (/^(Binder|Parser|Catalog|Not )/.test(kind))
     return new Refusal('invalidQuery', `This form is not supported locally: ${message}`, 'query');
   return new Refusal('backendError', error.message);
 }
