@@ -1,6 +1,6 @@
 /** One deployed bundle in a process of its own, as Cloud Run starts it: the real framework. */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { createWriteStream, mkdirSync, readFileSync } from 'node:fs';
+import { createWriteStream, existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { request } from 'node:http';
 import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
@@ -92,7 +92,9 @@ export async function startFunction(of: {
     child.once('error', reject);
     child.once('close', (code) => {
       log.end();
-      reject(new Error(`the function ended with ${code}:\n${readFileSync(of.logFile, 'utf8')}`));
+      // Whoever ended it may have removed its folder already.
+      const said = existsSync(of.logFile) ? readFileSync(of.logFile, 'utf8') : '';
+      reject(new Error(`the function ended with ${code}:\n${said}`));
     });
   });
   ended.catch(() => {});
