@@ -47,7 +47,7 @@ export async function runFunnel(
   const from = day(request.from ?? FIRST_DAY);
   const to = day(request.to ?? LAST_DAY);
   if (from > to) throw new Failure(`the range is empty: ${from} lies after ${to}`);
-  const funnel = readFileSync(join(QUERIES, domain, 'funnel.sql'), 'utf8');
+  const funnel = funnelOf(domain);
   return await runQuery(
     {
       sql: `SELECT step, event_type, reached, dropped, share, share_of_previous, median_seconds
@@ -66,6 +66,16 @@ ORDER BY step`,
     target,
     write,
   );
+}
+
+/** The query file of the website, over the events of the domain that is asked. */
+function funnelOf(domain: string): string {
+  const whole = readFileSync(join(QUERIES, 'website/funnel.sql'), 'utf8');
+  if (domain === 'website') return whole;
+  const events = readFileSync(join(QUERIES, domain, 'funnel_events.sql'), 'utf8');
+  const happened = /(?<=^WITH happened AS \(\n)[\s\S]*?(?=^\),\nplaced AS)/m;
+  if (!happened.test(whole)) throw new Failure('website/funnel.sql does not begin with `happened`');
+  return whole.replace(happened, () => events);
 }
 
 function day(text: string): string {
