@@ -5,6 +5,7 @@
 import { Transient } from '../errors.ts';
 import type { Budget } from '../readers/reader.ts';
 import type { World } from '../world.ts';
+import { inTurn } from './turns.ts';
 
 /** Until an answer says more: the lowest limit any private app has. */
 const UNKNOWN_MAX = 100;
@@ -46,39 +47,24 @@ export function hubspotBudget(
   let notBefore = 0;
   let refusals = 0;
   let spent: { readonly until: number; readonly message: string } | null = null;
-  let queue: Promise<void> = Promise.resolve();
 
-  const waitMs = (now: number): number => {
+  const take = inTurn(clock, (now) => {
+    if (spent !== null && now < spent.until) {
+      throw new Transient({
+        code: 'hubspot_daily_quota',
+        message: spent.message,
+        retryAfterMs: spent.until - now,
+      });
+    }
     while (sent.length > 0 && now - (sent[0] as number) >= intervalMs + slackMs) sent.shift();
     const full = sent.length < max ? 0 : (sent[0] as number) + intervalMs + slackMs - now;
-    return Math.max(full, notBefore - now);
-  };
-
-  const admit = async (): Promise<void> => {
-    for (;;) {
-      const now = clock.now();
-      if (spent !== null && now < spent.until) {
-        throw new Transient({
-          code: 'hubspot_daily_quota',
-          message: spent.message,
-          retryAfterMs: spent.until - now,
-        });
-      }
-      const wait = waitMs(now);
-      if (wait <= 0) {
-        sent.push(now);
-        return;
-      }
-      await clock.sleep(wait);
-    }
-  };
+    const wait = Math.max(0, full, notBefore - now);
+    if (wait === 0) sent.push(now);
+    return wait;
+  });
 
   return {
-    take() {
-      const turn = queue.then(admit);
-      queue = turn.catch(() => undefined);
-      return turn;
-    },
+    take,
     learn(status, headers) {
       const now = clock.now();
       const number = (name: string): number | null => {

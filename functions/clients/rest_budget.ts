@@ -2,6 +2,7 @@
 import type { Budget } from '../readers/reader.ts';
 import type { World } from '../world.ts';
 import { retryAfterMs } from './rate_budget.ts';
+import { inTurn } from './turns.ts';
 
 const MINUTE_MS = 60_000;
 
@@ -27,32 +28,17 @@ export function restBudget(
   const sent: number[] = [];
   let notBefore = 0;
   let refusals = 0;
-  let queue: Promise<void> = Promise.resolve();
 
-  const waitMs = (now: number): number => {
+  const take = inTurn(clock, (now) => {
     while (sent.length > 0 && now - (sent[0] as number) >= MINUTE_MS + SLACK_MS) sent.shift();
     const full = sent.length < most ? 0 : (sent[0] as number) + MINUTE_MS + SLACK_MS - now;
-    return Math.max(full, notBefore - now);
-  };
-
-  const admit = async (): Promise<void> => {
-    for (;;) {
-      const now = clock.now();
-      const wait = waitMs(now);
-      if (wait <= 0) {
-        sent.push(now);
-        return;
-      }
-      await clock.sleep(wait);
-    }
-  };
+    const wait = Math.max(0, full, notBefore - now);
+    if (wait === 0) sent.push(now);
+    return wait;
+  });
 
   return {
-    take() {
-      const turn = queue.then(admit);
-      queue = turn.catch(() => undefined);
-      return turn;
-    },
+    take,
     learn(status, headers) {
       const now = clock.now();
       const said = retryAfterMs(headers, now);
