@@ -8,6 +8,14 @@ import { Permanent, Transient } from '../errors.ts';
 import type { Budget } from '../readers/reader.ts';
 import { hubspotSecret } from '../settings.ts';
 import type { HttpAnswer, World } from '../world.ts';
+import {
+  ATTEMPTS,
+  FIRST_WAIT_MS,
+  GOES_ON,
+  GRACE_MS,
+  LONGEST_WAIT_MS,
+  TIMEOUT_MS,
+} from './patience.ts';
 import { retryAfterMs } from './rate_budget.ts';
 
 /** Every path this project asks for, and the scope its token needs. Legacy v1 has no successor for
@@ -62,21 +70,6 @@ export class UnreadableAnswer extends Transient {
     this.answer = answer;
   }
 }
-
-/** Full jitter: the n-th wait is anything up to `FIRST_WAIT_MS * 2^n`, at most `LONGEST_WAIT_MS`. */
-const FIRST_WAIT_MS = 500;
-const LONGEST_WAIT_MS = 30_000;
-const ATTEMPTS = 9;
-
-/** Beyond half a minute an answer is not coming; HubSpot's own gateway gives up sooner. */
-const TIMEOUT_MS = 30_000;
-
-/** Pages that a reader needs to come to a point where it can stop may begin this long after the
- * deadline: together with the time limit well within the minute that a function has left then. */
-const GRACE_MS = 20_000;
-
-/** Ends a message about what mends itself: whoever reads it need not do anything. */
-const GOES_ON = 'pulling goes on by itself with the next tick';
 
 /** Searches have a limit of their own, 5 a second and account: one is left to everybody else. */
 const SEARCHES_PER_SECOND = 4;

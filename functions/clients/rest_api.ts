@@ -8,6 +8,14 @@ import type { RestListArrival } from '../../schemas/contract.ts';
 import { Permanent, Transient } from '../errors.ts';
 import type { Budget } from '../readers/reader.ts';
 import type { HttpAnswer, World } from '../world.ts';
+import {
+  ATTEMPTS,
+  FIRST_WAIT_MS,
+  GOES_ON,
+  GRACE_MS,
+  LONGEST_WAIT_MS,
+  TIMEOUT_MS,
+} from './patience.ts';
 import { retryAfterMs } from './rate_budget.ts';
 
 /** What a request needs of the run it belongs to. */
@@ -51,21 +59,6 @@ export class UnreadableBody extends Transient {
     this.answer = answer;
   }
 }
-
-/** Full jitter: the n-th wait is anything up to `FIRST_WAIT_MS * 2^n`, at most `LONGEST_WAIT_MS`. */
-const FIRST_WAIT_MS = 500;
-const LONGEST_WAIT_MS = 30_000;
-const ATTEMPTS = 9;
-
-/** From the first byte sent to the last received; a page that takes longer is not coming. */
-const TIMEOUT_MS = 30_000;
-
-/** A request may begin this long after the deadline, where a reader needs it to come to a point at
- * which it can stop: with the time limit still within the minute that a function has left then. */
-const GRACE_MS = 20_000;
-
-/** Ends a message about what mends itself: whoever reads it need not do anything. */
-const GOES_ON = 'pulling goes on by itself with the next tick';
 
 /** Of what an error's body says, this much is repeated. */
 const SAID_CHARACTERS = 200;
