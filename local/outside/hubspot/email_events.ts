@@ -1,7 +1,7 @@
+import { hash } from '../random.ts';
 import { type Answer, invalid, json, notFound, text } from './answer.ts';
 import { type EventMeta, type EventSource, firstFrom } from './event_source.ts';
 import type { Breakage } from './faults.ts';
-import { hash } from './random.ts';
 
 /** An event given afterwards, through the control endpoint. */
 interface Late {

@@ -1,3 +1,4 @@
+import { between, type Draw, draws, hash, pick } from '../random.ts';
 import { type Campaign, sentAt } from './campaigns.ts';
 import {
   CLIENTS,
@@ -10,7 +11,6 @@ import {
   UNSUBSCRIBE_LINK,
 } from './clients.ts';
 import { COUNTRIES, type Country, type People } from './people.ts';
-import { between, type Draw, draws, hash, pick } from './random.ts';
 
 const SECOND = 1_000;
 const MINUTE = 60 * SECOND;

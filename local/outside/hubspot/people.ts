@@ -1,4 +1,4 @@
-import { hash } from './random.ts';
+import { hash } from '../random.ts';
 
 /** A contact as `/crm/v3/objects/contacts` shows it; times are ms. */
 export interface Contact {

@@ -1,8 +1,8 @@
+import { hash, uuid } from '../random.ts';
 import { type Campaign, HISTORY_MS, type MarketingEmail, planCampaigns } from './campaigns.ts';
 import { type Counters, count, type EventMeta, type EventSource } from './event_source.ts';
 import { type Cast, type Happening, type Journey, journey } from './journey.ts';
 import { type People, seededPeople } from './people.ts';
-import { hash, uuid } from './random.ts';
 
 export const PORTAL_ID = 4_727_653;
 const EVENTS_PER_SEND = 3.75;

@@ -1,3 +1,4 @@
+import { hash } from '../random.ts';
 import {
   type Answer,
   badToken,
@@ -23,7 +24,6 @@ import {
   seededEmails,
   seededOwners,
 } from './marketing.ts';
-import { hash } from './random.ts';
 import { type SeededAccount, seededAccount } from './seeded.ts';
 
 export type Scale = 'small' | 'medium' | 'large';

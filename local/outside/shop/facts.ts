@@ -1,5 +1,6 @@
 /** What the commerce tables must say about a simulated shop. Money in cents. */
-import { dayOf, type Plan } from './plan.ts';
+import { dayOf } from '../history.ts';
+import type { Plan } from './plan.ts';
 import type { Deed, Visit } from './visit.ts';
 
 /** As in the tables `daily_traffic`, `spend_per_session`, `unique_visitors`, `orders_by_date`. */

@@ -1,8 +1,8 @@
 /** What the simulated shop is made of, and what is planted in it. Times are ms, UTC. */
-import { between, draws, hash, pick } from '../hubspot/random.ts';
+import { DAY, dayOf, historyUntil } from '../history.ts';
 import type { ProductRow, UserRow } from '../postgres/shop.ts';
+import { between, draws, hash, pick } from '../random.ts';
 
-export const DAY = 86_400_000;
 /** Days of history before `until`. */
 export const DAYS = 28;
 /** What a visit brings on average; measured over the seeds of the tests. */
@@ -41,8 +41,6 @@ export interface Plan {
   readonly visits: number;
   readonly planted: Planted;
 }
-
-export const dayOf = (ms: number): string => new Date(ms).toISOString().slice(0, 10);
 
 const categories = [
   ['Kitchen', 'Kettle', 'Pan', 'Mug', 'Knife'],
@@ -109,10 +107,8 @@ export function planShop(options: {
 }): Plan {
   const { seed, scale, until } = options;
   const events = typeof scale === 'number' ? scale : scales[scale];
-  const start = Math.floor((until - 1) / DAY) * DAY - (DAYS - 1) * DAY;
-  const day = (n: number): string => dayOf(start + n * DAY);
-  // The last day is as long as `until` says.
-  const days = DAYS - 1 + (until - start - (DAYS - 1) * DAY) / DAY;
+  const { start, day, share } = historyUntil(until, DAYS);
+  const days = DAYS - 1 + share(DAYS - 1);
   const products = Array.from({ length: Math.max(40, Math.ceil(events / 29)) }, (_, n) =>
     plannedProduct(seed, n),
   );

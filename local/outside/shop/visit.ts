@@ -1,8 +1,10 @@
 /** One visit to the shop: what is published, what the orders API gives, and what truly happened. */
-import { between, type Draw, draws, hash, pick, uuid } from '../hubspot/random.ts';
+
+import { DAY, dayOf } from '../history.ts';
 import type { OrderRow } from '../orders/book.ts';
 import type { ProductRow } from '../postgres/shop.ts';
-import { DAY, DESK, dayOf, MOBILE, type Plan } from './plan.ts';
+import { between, type Draw, draws, hash, pick, uuid } from '../random.ts';
+import { DESK, MOBILE, type Plan } from './plan.ts';
 
 /** A message of the topic behavior-events. */
 export interface BehaviorEvent {

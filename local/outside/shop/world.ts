@@ -1,8 +1,9 @@
-import { between, draws, hash } from '../hubspot/random.ts';
+import { DAY, isWeekend } from '../history.ts';
 import type { OrderRow } from '../orders/book.ts';
 import type { ProductRow, UserRow } from '../postgres/shop.ts';
+import { between, draws, hash } from '../random.ts';
 import { type ShopFacts, shopFacts } from './facts.ts';
-import { DAY, DAYS, type Planted, planShop, type Scale } from './plan.ts';
+import { DAYS, type Planted, planShop, type Scale } from './plan.ts';
 import { type BehaviorEvent, type Visit, visit, windows } from './visit.ts';
 
 export interface ShopWorld {
@@ -36,8 +37,8 @@ export function shopWorld(options: {
 
   function* visits(day: number): Generator<Visit> {
     const draw = draws(hash(plan.seed, day, 59));
-    const weekday = new Date(plan.start + day * DAY).getUTCDay();
-    const number = Math.ceil(plan.visits * (weekday === 0 || weekday === 6 ? 1.3 : 0.88));
+    const weekend = isWeekend(plan.start + day * DAY);
+    const number = Math.ceil(plan.visits * (weekend ? 1.3 : 0.88));
     // A fiftieth is not registered.
     const people = Math.ceil(plan.users.length * 1.02);
     const taken = new Set<number>();

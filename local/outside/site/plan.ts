@@ -1,7 +1,7 @@
 /** What the simulated website is made of, and what is planted in it. Times are ms, UTC. */
-import { between, draws, hash, pick } from '../hubspot/random.ts';
+import { DAY, historyUntil, isWeekend } from '../history.ts';
+import { between, draws, hash, pick } from '../random.ts';
 
-export const DAY = 86_400_000;
 /** Days of history before `until`. */
 export const DAYS = 21;
 /** What a session brings on average; measured over the seeds of the tests. */
@@ -54,8 +54,6 @@ export const hexId = (digits: number, ...parts: readonly number[]): string =>
       .padStart(8, '0'),
   ).join('');
 
-export const dayOf = (ms: number): string => new Date(ms).toISOString().slice(0, 10);
-
 /** The world's outline, from three values alone. */
 export function planSite(options: {
   readonly seed: number;
@@ -65,8 +63,7 @@ export function planSite(options: {
   const { seed, scale, until } = options;
   const events = typeof scale === 'number' ? scale : scales[scale];
   const sessions = Math.max(DAYS, Math.ceil(events / EVENTS_PER_SESSION));
-  const start = Math.floor((until - 1) / DAY) * DAY - (DAYS - 1) * DAY;
-  const day = (n: number): string => dayOf(start + n * DAY);
+  const { start, day, share } = historyUntil(until, DAYS);
   const content = Array.from({ length: Math.max(30, Math.ceil(sessions / 60)) }, (_, n) => {
     const draw = draws(hash(seed, n, 11));
     return {
@@ -81,12 +78,11 @@ export function planSite(options: {
   });
   // Far from the favourites, so that nobody would have read it anyway.
   const viral = content.findLast(({ type }) => type === 'post') as Content;
-  // The last day is as long as `until` says; weekends are quieter.
-  const weights = Array.from({ length: DAYS }, (_, n) => {
-    const weekday = new Date(start + n * DAY).getUTCDay();
-    const share = Math.min(1, (until - start - n * DAY) / DAY);
-    return (weekday === 0 || weekday === 6 ? 0.7 : 1) * (campaignDay(n) ? 1.3 : 1) * share;
-  });
+  // Weekends are quieter.
+  const weights = Array.from(
+    { length: DAYS },
+    (_, n) => (isWeekend(start + n * DAY) ? 0.7 : 1) * (campaignDay(n) ? 1.3 : 1) * share(n),
+  );
   const total = weights.reduce((sum, weight) => sum + weight, 0);
   return {
     seed,

@@ -1,6 +1,8 @@
 /** One visit of a simulated reader, as the events that the website publishes about it. */
-import { between, type Draw, draws, hash, pick } from '../hubspot/random.ts';
-import { type Content, DAY, dayOf, hexId, type Plan } from './plan.ts';
+
+import { DAY, dayOf } from '../history.ts';
+import { between, type Draw, draws, hash, pick } from '../random.ts';
+import { type Content, hexId, type Plan } from './plan.ts';
 
 /** An event as it is published; see schemas/website/sources/site_events.ts. */
 export interface SiteEvent {

@@ -1,5 +1,6 @@
-import { draws, hash } from '../hubspot/random.ts';
-import { DAY, DAYS, type Planted, planSite, type Scale } from './plan.ts';
+import { DAY } from '../history.ts';
+import { draws, hash } from '../random.ts';
+import { DAYS, type Planted, planSite, type Scale } from './plan.ts';
 import { type Happening, type SiteEvent, session } from './session.ts';
 
 export interface SiteWorld {

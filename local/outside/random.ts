@@ -1,5 +1,5 @@
 /**
- * Seeded numbers for the stand-in account. Everything is a function of its arguments, so that any
+ * Seeded numbers for made-up worlds. Everything is a function of its arguments, so that any
  * single event can be produced again without producing the ones before it.
  */
 
@@ -50,7 +50,7 @@ export function pick<T>(
 
 const hex = (n: number, digits: number): string => n.toString(16).padStart(8, '0').slice(-digits);
 
-/** An id in the form of HubSpot's event ids (a version-3 UUID), from three integers. */
+/** A version-3 UUID, as HubSpot's event ids are, from three integers. */
 export function uuid(a: number, b: number, c: number): string {
   const w = hash(a, b, c, 1);
   const x = hash(a, b, c, 2);
