@@ -1,12 +1,5 @@
+import type { Answer } from '../http/answer.ts';
 import type { PolicyName } from './limits.ts';
-
-export interface Answer {
-  readonly status: number;
-  readonly headers: Readonly<Record<string, string>>;
-  readonly body: string | Buffer;
-  /** How the connection ends: HubSpot is behind a proxy that sometimes gives up midway. */
-  readonly ending: 'whole' | 'half' | 'none' | 'hang';
-}
 
 const CORRELATION = 'b7f3c1d2-5a00-4e11-9c53-7d0d6a2c9f10';
 
@@ -19,7 +12,7 @@ export function json(
 }
 
 export function text(
-  body: string,
+  body: string | Buffer,
   status = 200,
   headers: Readonly<Record<string, string>> = {},
 ): Answer {

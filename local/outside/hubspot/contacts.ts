@@ -1,4 +1,5 @@
-import { type Answer, invalid, json, notFound } from './answer.ts';
+import type { Answer } from '../http/answer.ts';
+import { invalid, json, notFound } from './answer.ts';
 import type { Contact, ContactSource } from './people.ts';
 
 const LIST_MAX = 100;

@@ -1,7 +1,9 @@
+import type { Answer } from '../http/answer.ts';
+import type { Spoilt } from '../http/faults.ts';
+import { spoiltPage } from '../http/spoilt_page.ts';
 import { hash } from '../random.ts';
-import { type Answer, invalid, json, notFound, text } from './answer.ts';
+import { invalid, json, notFound, text } from './answer.ts';
 import { type EventMeta, type EventSource, firstFrom } from './event_source.ts';
-import type { Breakage } from './faults.ts';
 
 /** An event given afterwards, through the control endpoint. */
 interface Late {
@@ -34,9 +36,7 @@ interface Query {
 export interface PageTrouble {
   readonly paging?: 'same_offset' | 'empty_page' | undefined;
   /** The event that makes a page with these ids unreadable. */
-  readonly spoils?: (
-    ids: readonly string[],
-  ) => { readonly at: number; readonly how: Breakage } | undefined;
+  readonly spoils?: (ids: readonly string[]) => Spoilt | undefined;
 }
 
 /** Where a query without an offset begins. */
@@ -132,9 +132,9 @@ export class EmailEvents {
         : last === undefined
           ? ''
           : this.#offset(query, last, now);
-    const spoiled = trouble.spoils?.(ids);
-    if (spoiled !== undefined) return broken(texts, spoiled, hasMore, offset);
-    return text(page(texts, hasMore, offset));
+    const written = (events: readonly string[]): string => page(events, hasMore, offset);
+    const spoilt = trouble.spoils?.(ids);
+    return text(spoilt === undefined ? written(texts) : spoiltPage(texts, spoilt, written));
   }
 
   one(created: number, id: string, now: number): Answer {
@@ -215,27 +215,6 @@ export function metaOf(event: Readonly<Record<string, unknown>>): EventMeta {
 
 function page(texts: readonly string[], hasMore: boolean, offset: string): string {
   return `{"hasMore":${hasMore},"offset":${JSON.stringify(offset)},"events":[${texts.join(',')}]}`;
-}
-
-function broken(
-  texts: readonly string[],
-  { at, how }: { readonly at: number; readonly how: Breakage },
-  hasMore: boolean,
-  offset: string,
-): Answer {
-  if (how === 'replaced') return text('<html><body>An error occurred.</body></html>');
-  const event = texts[at] as string;
-  const half = event.slice(0, event.length >> 1);
-  const added = (value: string): string => `${event.slice(0, -1)},"note":"${value}"}`;
-  const whole = page(texts.with(at, added(how === 'garbled' ? '\\x41' : '?!')), hasMore, offset);
-  if (how === 'garbled') return text(whole);
-  if (how === 'cut') {
-    const head = page([...texts.slice(0, at), half], hasMore, offset);
-    return text(head.slice(0, -']}'.length));
-  }
-  const bytes = Buffer.from(whole);
-  bytes[bytes.indexOf('"note":"?!"') + '"note":"'.length] = 0xff;
-  return { ...text(''), body: bytes };
 }
 
 const FILTERS = [

@@ -1,19 +1,14 @@
+import { type Answer, type Request, unanswered } from '../http/answer.ts';
+import { Faults } from '../http/faults.ts';
+import { Requests, type Stats } from '../http/requests.ts';
+import type { HttpService } from '../http/service.ts';
 import { hash } from '../random.ts';
-import {
-  type Answer,
-  badToken,
-  failure,
-  invalid,
-  json,
-  missingScope,
-  notFound,
-  tooMany,
-} from './answer.ts';
+import { badToken, failure, invalid, json, missingScope, notFound, tooMany } from './answer.ts';
 import { type ContactChange, Contacts } from './contacts.ts';
 import { EmailEvents, pageOf } from './email_events.ts';
 import { type Counters, count, type EventSource } from './event_source.ts';
 import { type Facts, factsOf } from './facts.ts';
-import { type Fault, Faults, type Trouble } from './faults.ts';
+import type { Fault, HubspotTrouble, Trouble } from './faults.ts';
 import { contactOf, givenContacts, givenEvents, givenObjects } from './given.ts';
 import { type LimitSettings, Limits } from './limits.ts';
 import {
@@ -55,22 +50,6 @@ export interface HubspotOptions {
   readonly searchLagMs?: number;
 }
 
-export interface Request {
-  readonly method: string;
-  /** Path and query. */
-  readonly target: string;
-  readonly authorization: string | undefined;
-  readonly body: string;
-}
-
-export interface Stats {
-  readonly requests: number;
-  readonly in_flight_most: number;
-  readonly by_path: Readonly<Record<string, number>>;
-  readonly by_status: Readonly<Record<string, number>>;
-  readonly bytes: number;
-}
-
 type Raw = Readonly<Record<string, unknown>>;
 
 /** Date-versioned and legacy paths lead to the same thing. */
@@ -81,9 +60,10 @@ const ALIASES: readonly (readonly [RegExp, string])[] = [
 ];
 
 /** What HubSpot knows and refuses, without sockets: each request is answered by a value. */
-export class Hubspot {
+export class Hubspot implements HttpService {
   readonly limits: Limits;
-  readonly faults = new Faults();
+  readonly faults = new Faults<HubspotTrouble>();
+  readonly requests = new Requests();
   readonly seeded: SeededAccount | undefined;
   readonly events: EmailEvents;
   readonly contacts: Contacts;
@@ -99,14 +79,6 @@ export class Hubspot {
   #givenCounters: ReadonlyMap<string, Counters> | undefined;
   /** Planted differences between counters and events: campaign id -> counter -> addition. */
   #discrepancies = new Map<string, Counters>();
-  #stats = {
-    requests: 0,
-    bytes: 0,
-    inFlight: 0,
-    inFlightMost: 0,
-    byPath: new Map<string, number>(),
-    byStatus: new Map<string, number>(),
-  };
 
   constructor(options: HubspotOptions) {
     this.#clock = options.clock;
@@ -148,7 +120,7 @@ export class Hubspot {
 
   /** How long the next answer takes; varies by the number of requests, not by chance. */
   nextLatencyMs(): number {
-    return this.latencyMs + (this.jitterMs * (hash(this.#stats.requests) % 1_000)) / 1_000;
+    return this.latencyMs + (this.jitterMs * (hash(this.requests.answered) % 1_000)) / 1_000;
   }
 
   /** The truth about the seeded account; undefined when the data was given. */
@@ -157,35 +129,7 @@ export class Hubspot {
   }
 
   stats(): Stats {
-    const { requests, bytes, inFlightMost, byPath, byStatus } = this.#stats;
-    return {
-      requests,
-      bytes,
-      in_flight_most: inFlightMost,
-      by_path: Object.fromEntries([...byPath].sort()),
-      by_status: Object.fromEntries([...byStatus].sort()),
-    };
-  }
-
-  resetStats(): void {
-    this.#stats = {
-      requests: 0,
-      bytes: 0,
-      inFlight: this.#stats.inFlight,
-      inFlightMost: this.#stats.inFlight,
-      byPath: new Map(),
-      byStatus: new Map(),
-    };
-  }
-
-  /** Around the whole time a request is under way, its latency included. */
-  enter(): void {
-    this.#stats.inFlight++;
-    this.#stats.inFlightMost = Math.max(this.#stats.inFlightMost, this.#stats.inFlight);
-  }
-
-  leave(): void {
-    this.#stats.inFlight--;
+    return this.requests.stats();
   }
 
   setDiscrepancy(campaignId: string, counter: string, add: number): void {
@@ -212,16 +156,7 @@ export class Hubspot {
 
   answer(request: Request): Answer {
     const answer = this.#answer(request);
-    const path = new URL(request.target, 'http://hubspot').pathname.replace(
-      /\/\d[^/]*\/?[0-9a-f-]*$/,
-      '/:id',
-    );
-    this.#stats.requests++;
-    this.#stats.bytes += Buffer.byteLength(answer.body);
-    const add = (counts: Map<string, number>, key: string): void =>
-      void counts.set(key, (counts.get(key) ?? 0) + 1);
-    add(this.#stats.byPath, `${request.method} ${path}`);
-    add(this.#stats.byStatus, answer.ending === 'whole' ? String(answer.status) : answer.ending);
+    this.requests.count(request, answer);
     return answer;
   }
 
@@ -230,7 +165,7 @@ export class Hubspot {
     const url = new URL(request.target, 'http://hubspot');
     const trouble = this.faults.strike(`${request.method} ${decodeURIComponent(request.target)}`);
     if (trouble?.kind === 'bad_token') return badToken();
-    const token = /^Bearer (\S+)$/.exec(request.authorization ?? '')?.[1];
+    const token = /^Bearer (\S+)$/.exec(request.headers['authorization'] ?? '')?.[1];
     if (token === undefined || (this.token ?? token) !== token) return badToken();
     if (trouble?.kind === 'missing_scope') return missingScope(trouble.scopes);
     const path = ALIASES.reduce(
@@ -244,7 +179,7 @@ export class Hubspot {
     }
     if (refused !== undefined) return tooMany(refused, headers);
     let body: Raw = {};
-    if (request.body !== '') {
+    if (request.body) {
       try {
         body = JSON.parse(request.body) as Raw;
       } catch {
@@ -276,7 +211,7 @@ export class Hubspot {
       case 'GET /email/public/v1/events':
         return this.events.list(params, now, {
           paging,
-          ...(this.faults.breakEvents ? { spoils: (ids) => this.faults.spoils(ids) } : {}),
+          ...(this.faults.breakRecords ? { spoils: (ids) => this.faults.spoils(ids) } : {}),
         });
       case 'GET /email/public/v1/campaigns/by-id':
         return pageOf(
@@ -431,9 +366,9 @@ function troubled(
         retryAfter,
       );
     case 'no_answer':
-      return { status: 0, headers: {}, body: '', ending: 'none' };
+      return unanswered('none');
     case 'hang':
-      return { status: 0, headers: {}, body: '', ending: 'hang' };
+      return unanswered('hang');
     default:
       return undefined;
   }

@@ -1,10 +1,4 @@
-export interface Answer {
-  readonly status: number;
-  readonly headers: Readonly<Record<string, string>>;
-  readonly body: string | Buffer;
-  /** How the connection ends: whole, within the body, before any answer, or never. */
-  readonly ending: 'whole' | 'half' | 'none' | 'hang';
-}
+import type { Answer } from '../http/answer.ts';
 
 export const text = (
   body: string | Buffer,

@@ -7,14 +7,13 @@
  * a file of one JSON object a line, or in through `insert` and `/_stand-in/orders` (control.ts).
  */
 import { appendFileSync, existsSync, mkdirSync, readFileSync, truncateSync } from 'node:fs';
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { dirname } from 'node:path';
-import type { Answer } from './answer.ts';
+import type { Stats } from '../http/requests.ts';
+import { listen } from '../http/server.ts';
 import type { OrderRow } from './book.ts';
-import { control } from './control.ts';
+import { ordersControls } from './control.ts';
 import type { Fault } from './faults.ts';
-import { Orders, type OrdersOptions, type Stats } from './state.ts';
+import { Orders, type OrdersOptions } from './state.ts';
 
 export interface OrdersServerOptions extends Omit<OrdersOptions, 'clock'> {
   /** 0 = any free one. */
@@ -52,16 +51,9 @@ export async function startOrders(options: OrdersServerOptions = {}): Promise<Ru
     mkdirSync(dirname(file), { recursive: true });
     appendFileSync(file, rows.map((row) => `${JSON.stringify(row)}\n`).join(''));
   };
-  const server = createServer({ keepAliveTimeout: 60_000 }, (request, response) => {
-    serve(orders, request, response, keep).catch(() => response.destroy());
-  });
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject);
-    server.listen(options.port ?? 0, '127.0.0.1', resolve);
-  });
-  const { port } = server.address() as AddressInfo;
+  const { url, close } = await listen(orders, ordersControls(orders, keep), options.port);
   return {
-    url: `http://127.0.0.1:${port}`,
+    url,
     orders,
     insert(rows, visibleAt) {
       orders.insert(rows, visibleAt);
@@ -73,11 +65,7 @@ export async function startOrders(options: OrdersServerOptions = {}): Promise<Ru
     },
     fail: (faults) => orders.faults.add(faults),
     stats: () => orders.stats(),
-    close: () =>
-      new Promise((resolve) => {
-        server.close(() => resolve());
-        server.closeAllConnections();
-      }),
+    close,
   };
 }
 
@@ -90,39 +78,4 @@ function rowsIn(file: string): readonly OrderRow[] {
     .split('\n')
     .filter((line) => line.trim() !== '')
     .map((line) => JSON.parse(line) as OrderRow);
-}
-
-async function serve(
-  orders: Orders,
-  request: IncomingMessage,
-  response: ServerResponse,
-  added: (rows: readonly OrderRow[]) => void,
-): Promise<void> {
-  const chunks: Buffer[] = [];
-  for await (const chunk of request) chunks.push(chunk as Buffer);
-  const method = request.method ?? 'GET';
-  const target = request.url ?? '/';
-  if (target.startsWith('/_stand-in/')) {
-    send(response, control(orders, method, target, Buffer.concat(chunks).toString('utf8'), added));
-    return;
-  }
-  const headers = request.headers as Readonly<Record<string, string | undefined>>;
-  const answer = orders.answer({ method, target, headers });
-  if (orders.latencyMs > 0) await new Promise((resolve) => setTimeout(resolve, orders.latencyMs));
-  if (!response.destroyed) send(response, answer);
-}
-
-function send(response: ServerResponse, answer: Answer): void {
-  if (answer.ending === 'hang') return;
-  if (answer.ending === 'none') {
-    response.destroy();
-    return;
-  }
-  const body = Buffer.from(answer.body);
-  response.writeHead(answer.status, { ...answer.headers, 'Content-Length': body.length });
-  if (answer.ending === 'whole') {
-    response.end(body);
-    return;
-  }
-  response.write(body.subarray(0, Math.floor(body.length / 2)), () => response.destroy());
 }

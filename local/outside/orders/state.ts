@@ -1,6 +1,11 @@
-import { type Answer, refusal, text } from './answer.ts';
+import { type Answer, type Request, unanswered } from '../http/answer.ts';
+import { Faults } from '../http/faults.ts';
+import { Requests, type Stats } from '../http/requests.ts';
+import type { HttpService } from '../http/service.ts';
+import { spoiltPage } from '../http/spoilt_page.ts';
+import { refusal, text } from './answer.ts';
 import { type Line, type Listing, OrderBook, type OrderRow } from './book.ts';
-import { type Fault, Faults, type Trouble } from './faults.ts';
+import type { Fault, OrdersTrouble, Trouble } from './faults.ts';
 
 /** How the list goes on from page to page. */
 export type Paging =
@@ -37,20 +42,6 @@ export interface OrdersOptions {
   readonly faults?: readonly Fault[];
 }
 
-export interface Request {
-  readonly method: string;
-  /** Path and query. */
-  readonly target: string;
-  /** Lower-case names. */
-  readonly headers: Readonly<Record<string, string | undefined>>;
-}
-
-export interface Stats {
-  readonly requests: number;
-  readonly by_status: Readonly<Record<string, number>>;
-  readonly bytes: number;
-}
-
 const MINUTE_MS = 60_000;
 const DEFAULT_ON_PAGE = 100;
 
@@ -64,8 +55,9 @@ interface Place {
 }
 
 /** What the orders API knows and refuses, without sockets: each request is answered by a value. */
-export class Orders {
-  readonly faults = new Faults();
+export class Orders implements HttpService {
+  readonly faults = new Faults<OrdersTrouble>();
+  readonly requests = new Requests();
   readonly book: OrderBook;
   latencyMs: number;
   token: string | null;
@@ -73,9 +65,6 @@ export class Orders {
   readonly #options: OrdersOptions;
   readonly #clock: () => number;
   #granted: number[] = [];
-  #requests = 0;
-  #bytes = 0;
-  readonly #byStatus = new Map<string, number>();
 
   constructor(options: OrdersOptions) {
     this.#options = options;
@@ -109,27 +98,24 @@ export class Orders {
     this.book.add([updated as OrderRow], this.now());
   }
 
+  nextLatencyMs(): number {
+    return this.latencyMs;
+  }
+
   stats(): Stats {
-    return {
-      requests: this.#requests,
-      by_status: Object.fromEntries([...this.#byStatus].sort()),
-      bytes: this.#bytes,
-    };
+    return this.requests.stats();
   }
 
   answer(request: Request): Answer {
     const answer = this.#answer(request);
-    const status = answer.ending === 'whole' ? String(answer.status) : answer.ending;
-    this.#requests++;
-    this.#bytes += Buffer.byteLength(answer.body);
-    this.#byStatus.set(status, (this.#byStatus.get(status) ?? 0) + 1);
+    this.requests.count(request, answer);
     return answer;
   }
 
   #answer({ method, target, headers }: Request): Answer {
     this.book.advance(this.now());
     const url = new URL(target, 'http://orders');
-    const trouble = this.faults.strike(target);
+    const trouble = this.faults.strike(`${method} ${target}`);
     const token = this.#tokenIn(url, headers);
     const wrong = token === undefined || (this.token !== null && token !== this.token);
     if (wrong || trouble?.kind === 'bad_token') {
@@ -240,28 +226,12 @@ export class Orders {
 
   #body(lines: readonly Line[], paging: Readonly<Record<string, unknown>>): string | Buffer {
     const rows = lines.map(({ row }) => JSON.stringify(row));
-    const whole = (all: readonly string[]): string => {
+    const page = (records: readonly string[]): string => {
       const tail = JSON.stringify(paging).slice(1);
-      return `{"orders":[${all.join(',')}]${tail === '}' ? tail : `,${tail}`}`;
+      return `{"orders":[${records.join(',')}]${tail === '}' ? tail : `,${tail}`}`;
     };
     const spoilt = this.faults.spoils(lines.map(({ row }) => row.order_id));
-    if (spoilt === undefined) return whole(rows);
-    const { at, how } = spoilt;
-    const one = rows[at] as string;
-    switch (how) {
-      case 'garbled':
-        return whole(rows.with(at, one.replace('}', ',"note":"\\x"}')));
-      case 'cut': {
-        const body = whole(rows.slice(0, at + 1));
-        return body.slice(0, body.lastIndexOf(one) + Math.floor(one.length / 2));
-      }
-      case 'not_utf8': {
-        const body = whole(rows.with(at, one.replace('}', ',"note":"\u00ff"}')));
-        return Buffer.from(body, 'latin1');
-      }
-      case 'replaced':
-        return '<html><body>An error occurred.</body></html>';
-    }
+    return spoilt === undefined ? page(rows) : spoiltPage(rows, spoilt, page);
   }
 }
 
@@ -285,9 +255,9 @@ function troubled(trouble: Trouble): Answer | undefined {
         trouble.retryAfter === undefined ? {} : { 'Retry-After': trouble.retryAfter },
       );
     case 'no_answer':
-      return { ...text(''), ending: 'none' };
+      return unanswered('none');
     case 'hang':
-      return { ...text(''), ending: 'hang' };
+      return unanswered('hang');
     case 'gateway_page':
       return text('<html><body>We will be back soon.</body></html>', 200, {
         'Content-Type': 'text/html',

@@ -192,7 +192,7 @@ describe('the rate budget', () => {
         const { status } = hubspot.answer({
           method: 'GET',
           target: '/crm/v3/owners',
-          authorization: `Bearer ${TOKEN}`,
+          headers: { authorization: `Bearer ${TOKEN}` },
           body: '',
         });
         refused += status === 429 ? 1 : 0;

@@ -121,7 +121,7 @@ test.each(['garbled', 'cut', 'not_utf8'] as const)(
   async (how) => {
     const { key, id } = await middleEvent();
     const { raw, keys, records, checkpoint, logged } = await pull([
-      { trouble: { kind: 'broken_event', id, how } },
+      { trouble: { kind: 'broken_record', id, how } },
     ]);
     const all = [...visible(running as RunningHubspot).keys()];
     expect(new Set(keys)).toEqual(new Set(all.filter((one) => one !== key)));
@@ -148,7 +148,7 @@ test.each(['garbled', 'cut', 'not_utf8'] as const)(
 test('a page that is broken twice is asked for again, and that is all', async () => {
   const { id } = await middleEvent();
   const { raw, keys, checkpoint, logged } = await pull([
-    { trouble: { kind: 'broken_event', id, how: 'garbled' }, times: 2 },
+    { trouble: { kind: 'broken_record', id, how: 'garbled' }, times: 2 },
   ]);
   expect(new Set(keys)).toEqual(new Set(visible(running as RunningHubspot).keys()));
   expect(raw).toEqual([]);

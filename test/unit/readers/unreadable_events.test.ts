@@ -4,7 +4,8 @@ import type { Window } from '../../../functions/checkpoint.ts';
 import { hubspotEmailEvents } from '../../../functions/readers/hubspot_email_events.ts';
 import { pagingIn } from '../../../functions/readers/hubspot_stretch.ts';
 import type { Page } from '../../../functions/readers/reader.ts';
-import type { Breakage, Fault } from '../../../local/outside/hubspot/faults.ts';
+import type { Breakage } from '../../../local/outside/http/faults.ts';
+import type { Fault } from '../../../local/outside/hubspot/faults.ts';
 import type { HubspotEmailEventsArrival } from '../../../schemas/contract.ts';
 import { hubspotWorld, readWindow, UNTIL } from './virtual_world.ts';
 
@@ -23,7 +24,7 @@ const span = (from: number, to: number): Window => ({
   to: new Date(to).toISOString(),
 });
 const broken = (id: string, how: Breakage, more: Partial<Fault> = {}): Fault => ({
-  trouble: { kind: 'broken_event', id, how },
+  trouble: { kind: 'broken_record', id, how },
   ...more,
 });
 const event = (id: string, created: number, more = {}) => ({

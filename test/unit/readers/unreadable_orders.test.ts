@@ -1,7 +1,8 @@
 /** An order that makes every page with it unreadable: everything around it is read all the same. */
 import { describe, expect, test } from 'vitest';
+import type { Breakage } from '../../../local/outside/http/faults.ts';
 import type { OrderRow } from '../../../local/outside/orders/book.ts';
-import type { Breakage, Fault } from '../../../local/outside/orders/faults.ts';
+import type { Fault } from '../../../local/outside/orders/faults.ts';
 import type { OrdersOptions } from '../../../local/outside/orders/state.ts';
 import type { RestListArrival } from '../../../schemas/contract.ts';
 import {
@@ -18,8 +19,8 @@ import {
 } from './orders_world.ts';
 import { UNTIL } from './virtual_world.ts';
 
-const broken = (order_id: string, how: Breakage): Fault => ({
-  trouble: { kind: 'broken_order', order_id, how },
+const broken = (id: string, how: Breakage): Fault => ({
+  trouble: { kind: 'broken_record', id, how },
 });
 const month = Array.from({ length: 300 }, (_, i) => order(i, UNTIL - (300 - i) * MINUTE));
 const pagings: readonly (readonly [string, Partial<RestListArrival>, Partial<OrdersOptions>])[] = [

@@ -4,7 +4,7 @@ import { emptyCheckpoint } from '../../../functions/checkpoint.ts';
 import { hubspotBudget } from '../../../functions/clients/rate_budget.ts';
 import type { Page, ReadContext, Reader } from '../../../functions/readers/reader.ts';
 import type { Clock, Log, Objects, StoredObject } from '../../../functions/world.ts';
-import { fetchFrom } from '../../../local/outside/hubspot/in_process.ts';
+import { fetchFrom } from '../../../local/outside/http/in_process.ts';
 import { Hubspot, type HubspotOptions } from '../../../local/outside/hubspot/state.ts';
 import type { Arrival } from '../../../schemas/contract.ts';
 

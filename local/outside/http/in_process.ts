@@ -1,18 +1,18 @@
 import type { Clock, Fetch } from '../../../functions/world.ts';
-import type { Hubspot } from './state.ts';
+import type { HttpService } from './service.ts';
 
-/** The stand-in without sockets: latency and time-outs pass on the given clock. */
-export function fetchFrom(hubspot: Hubspot, clock: Clock): Fetch {
+/** A stand-in without sockets: latency and time-outs pass on the given clock. */
+export function fetchFrom(service: HttpService, clock: Clock): Fetch {
   return async (request) => {
-    hubspot.enter();
+    service.requests.enter();
     try {
-      const answer = hubspot.answer({
+      const answer = service.answer({
         method: request.method,
         target: request.url.replace(/^https?:\/\/[^/]+/, ''),
-        authorization: request.headers['authorization'],
+        headers: request.headers,
         body: request.body ?? '',
       });
-      const waitMs = answer.ending === 'hang' ? request.timeoutMs : hubspot.nextLatencyMs();
+      const waitMs = answer.ending === 'hang' ? request.timeoutMs : service.nextLatencyMs();
       if (waitMs > 0) await clock.sleep(waitMs);
       if (answer.ending !== 'whole') throw new TypeError(`connection lost: ${answer.ending}`);
       const headers = Object.entries(answer.headers).map(([name, value]) => [
@@ -25,7 +25,7 @@ export function fetchFrom(hubspot: Hubspot, clock: Clock): Fetch {
         body: Buffer.from(answer.body),
       };
     } finally {
-      hubspot.leave();
+      service.requests.leave();
     }
   };
 }
