@@ -38,6 +38,9 @@ const RETRY_AFTER_SECONDS = 5;
 /** A new version of the key counts after this. */
 const KEY_MS = 60_000;
 
+/** So long the key that is known serves while Secret Manager does not answer. */
+const STALE_KEY_MS = 3600_000;
+
 /** Browsers ask again after a day. */
 const PREFLIGHT_SECONDS = 86_400;
 
@@ -52,7 +55,9 @@ interface Shared {
   readonly rate: RequestRate;
   readonly commits: Map<string, GroupCommit<OutgoingMessage>>;
   heldBytes: number;
-  key: { readonly digest: Buffer; readonly until: number } | null;
+  key: { readonly digest: Buffer; readonly readAt: number } | null;
+  /** The reading that is under way: one, however many requests wait for it. */
+  reading: Promise<Buffer> | null;
 }
 
 const shared = new WeakMap<World, Shared>();
@@ -71,7 +76,7 @@ export async function handleRequest(
   let common = shared.get(world);
   if (common === undefined) {
     const rate = new RequestRate(settings.requestsPerMinute);
-    common = { rate, commits: new Map(), heldBytes: 0, key: null };
+    common = { rate, commits: new Map(), heldBytes: 0, key: null, reading: null };
     shared.set(world, common);
   }
   const answer = await answerTo(request, world, settings, common);
@@ -281,14 +286,33 @@ async function keyFits(
   common: Shared,
 ): Promise<boolean> {
   if (keySecret === undefined) return true;
-  const now = world.clock.now();
-  if (common.key === null || common.key.until <= now) {
-    const key = await world.secrets.read(keySecret);
-    common.key = { digest: digest(key), until: now + KEY_MS };
-  }
+  const key = await keyOf(keySecret, world, common);
   const given = request.headers['x-tributary-key'];
   // Digests have one length, which a comparison in constant time needs.
-  return typeof given === 'string' && timingSafeEqual(digest(given), common.key.digest);
+  return typeof given === 'string' && timingSafeEqual(digest(given), key);
+}
+
+/** The key's digest, as it was a minute ago at most, or an hour while nobody can be asked. */
+async function keyOf(secret: string, world: World, common: Shared): Promise<Buffer> {
+  const { key } = common;
+  const now = world.clock.now();
+  if (key !== null && now - key.readAt < KEY_MS) return key.digest;
+  common.reading ??= world.secrets
+    .read(secret)
+    .then((text) => {
+      common.key = { digest: digest(text), readAt: now };
+      return common.key.digest;
+    })
+    .finally(() => {
+      common.reading = null;
+    });
+  try {
+    return await common.reading;
+  } catch (failure) {
+    const serves = key !== null && now - key.readAt < STALE_KEY_MS;
+    if (!serves || classified(failure) instanceof Permanent) throw failure;
+    return key.digest;
+  }
 }
 
 const digest = (text: string): Buffer => createHash('sha256').update(text).digest();

@@ -72,7 +72,7 @@ export interface CollectSettings {
   readonly origins: readonly string[];
   /** Requests a minute from one address; more are refused with 429. */
   readonly requestsPerMinute: number;
-  /** Secret with a key that senders must name; absent = none is needed. */
+  /** Secret with a key that senders must name, of its own for that; absent = none is needed. */
   readonly keySecret?: string;
 }
 

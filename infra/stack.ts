@@ -85,6 +85,11 @@ export class TributaryStack extends TerraformStack {
           }),
         ]),
     );
+    const collectKey = environment.collect?.keySecret;
+    if (collectKey !== undefined) {
+      const options = { name: collectKey, region, purpose: 'key-that-senders-name' };
+      secrets.set(collectKey, new Secret(this, 'collect_key', options));
+    }
     const hashKey = new Secret(this, 'email_hash_key', {
       name: 'email-hash-key',
       region,
@@ -233,6 +238,9 @@ export class TributaryStack extends TerraformStack {
         isPublic: settings.open === true && environment.collect !== null,
       });
       grantNeeds(deployed, estate);
+      if (collectKey !== undefined && settings.variables.includes('TRIBUTARY_COLLECT')) {
+        secrets.get(collectKey)?.grantRead(deployed.identity);
+      }
       for (const inbox of settings.inboxes) {
         const topic = topicNamed(inbox.topic);
         inboxes.push(deployed.receive(topic));

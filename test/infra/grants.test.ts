@@ -72,7 +72,7 @@ const expected: Readonly<Record<Need, (name: string) => readonly string[]>> = {
   ],
   batches: () => [
     `${SPARK_PROJECT} project_iam_custom_role spark_spark_submitter`,
-    'service_account spark_spark roles/iam.serviceAccountUser',
+    'service_account spark_spark-batches roles/iam.serviceAccountUser',
   ],
   warehouse: () => [
     ...runsJobs,
@@ -135,6 +135,24 @@ test('anybody may call collect where the environment lets them, and nothing else
   expect(opened(synthesised({ collect: null }))).toEqual([]);
 });
 
+test('the key that senders must name is a secret that collect alone may read', () => {
+  const keyed = synthesised({
+    collect: { origins: [], requestsPerMinute: 60, keySecret: 'events-key' },
+  });
+  expect(keyed.all('google_secret_manager_secret')['collect_key']).toMatchObject({
+    secret_id: 'events-key',
+  });
+  expect(grantsOf(keyed).filter(({ on }) => on.endsWith(' collect_key'))).toEqual([
+    {
+      on: 'secret_manager_secret collect_key',
+      role: 'roles/secretmanager.secretAccessor',
+      member: 'service_account function_collect_fn_collect',
+      condition: '',
+    },
+  ]);
+  expect(stack.all('google_secret_manager_secret')['collect_key']).toBeUndefined();
+});
+
 test('Spark reads bronze and manifests, writes the lake, and creates manifests only', () => {
   const created = ['batches/', 'failures/']
     .map(
@@ -142,7 +160,7 @@ test('Spark reads bronze and manifests, writes the lake, and creates manifests o
         `resource.name.startsWith("projects/_/buckets/storage_bucket control/objects/${prefix}")`,
     )
     .join(' || ');
-  expect(given('service_account spark_spark')).toEqual(
+  expect(given('service_account spark_spark-batches')).toEqual(
     [
       `${SPARK_PROJECT} roles/dataproc.worker`,
       'secret_manager_secret email_hash_key roles/secretmanager.secretAccessor',
@@ -245,7 +263,7 @@ test('roles of our own hold these permissions', () => {
 
 test('an account id is one that IAM takes', () => {
   for (const account of Object.values(stack.all('google_service_account'))) {
-    expect(account['account_id']).toMatch(/^[a-z][a-z0-9-]{3,28}[a-z0-9]$/);
+    expect(account['account_id']).toMatch(/^[a-z][a-z0-9-]{4,28}[a-z0-9]$/);
     expect(String(account['display_name']).length).toBeLessThanOrEqual(100);
   }
 });

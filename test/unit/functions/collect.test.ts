@@ -8,6 +8,7 @@ import { getTestServer } from '@google-cloud/functions-framework/testing';
 import { afterAll, beforeAll, beforeEach, expect, test, vi } from 'vitest';
 import { handleRequest } from '../../../functions/collect.ts';
 import type { Config } from '../../../functions/config.ts';
+import { Permanent, Transient } from '../../../functions/errors.ts';
 import { serveRequests } from '../../../functions/serve.ts';
 import { functions } from '../../../functions/settings.ts';
 import type { World } from '../../../functions/world.ts';
@@ -337,6 +338,52 @@ test('a key, where one is asked for, must be the one in Secret Manager', async (
   expect(await status('first')).toBe(401);
   expect(await status('second')).toBe(200);
   expect(events).toEqual(['{"given":"first"}', '{"given":"second"}']);
+  guarded.closeAllConnections();
+  guarded.close();
+});
+
+test('the key is asked for once, however many wait, and serves while nobody can be asked', async () => {
+  let now = 0;
+  let asked = 0;
+  let failure: Error | null = null;
+  const world = {
+    clock: { now: () => now, sleep: (ms: number) => new Promise((wake) => setTimeout(wake, ms)) },
+    secrets: {
+      read: async () => {
+        asked += 1;
+        await new Promise((wake) => setTimeout(wake, 20));
+        if (failure !== null) throw failure;
+        return 'key';
+      },
+    },
+    queue: { publishAll: async () => {} },
+    log: () => {},
+  } as unknown as World;
+  const config = {
+    collect: { origins: [], requestsPerMinute: 0, keySecret: 'collect-key' },
+  } as unknown as Config;
+  const guarded = createServer((from, answer) => {
+    handleRequest(from, answer, world, config).catch(() => answer.writeHead(500).end());
+  });
+  await new Promise<void>((resolve) => guarded.listen(0, '127.0.0.1', resolve));
+  const { port } = guarded.address() as AddressInfo;
+  const status = async (): Promise<number> => {
+    const headers = { 'x-tributary-key': 'key' };
+    const url = `http://127.0.0.1:${port}/shop/clicks`;
+    return (await fetch(url, { method: 'POST', body: '{}', headers })).status;
+  };
+  expect(await Promise.all(Array.from({ length: 20 }, status))).toEqual(Array(20).fill(200));
+  expect(asked).toBe(1);
+  failure = new Transient({ code: 'unavailable_503', message: 'not now' });
+  now += 10 * 60_000;
+  expect(await status()).toBe(200);
+  now += 3600_000;
+  expect(await status()).toBe(500);
+  failure = null;
+  expect(await status()).toBe(200);
+  failure = new Permanent({ code: 'refused_403', message: 'taken away' });
+  now += 60_000;
+  expect(await status()).toBe(500);
   guarded.closeAllConnections();
   guarded.close();
 });
