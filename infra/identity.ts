@@ -10,16 +10,23 @@ export interface Grantee {
   readonly member: string;
 }
 
+/** What a service account may be called: 6 to 30 characters (Google's IAM, `accountId`). */
+const ACCOUNT_ID = /^[a-z][a-z0-9-]{4,28}[a-z0-9]$/;
+
 export class Identity extends Construct implements Grantee {
   readonly id: string;
   readonly account: ServiceAccount;
 
+  /** @throws Error when `id` is no name a service account can have */
   constructor(
     scope: Construct,
     id: string,
     options: { readonly about: string; readonly project?: string },
   ) {
     super(scope, id);
+    if (!ACCOUNT_ID.test(id)) {
+      throw new Error(`${id} cannot be the name of a service account: 6 to 30 of a-z, 0-9 and -`);
+    }
     this.id = id;
     this.account = new ServiceAccount(this, 'Resource', {
       accountId: id,

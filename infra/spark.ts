@@ -48,7 +48,10 @@ export class Spark extends Construct {
     const { project, region, buckets, hashKey } = options;
     const { code } = buckets;
     const { projectId } = project;
-    this.identity = new Identity(this, 'spark', { about: 'Spark batches', project: projectId });
+    this.identity = new Identity(this, 'spark-batches', {
+      about: 'Spark batches',
+      project: projectId,
+    });
     this.submitter = new CustomRole(this, 'spark_submitter', {
       project: projectId,
       title: 'Starts and watches Spark batches',

@@ -72,7 +72,7 @@ const expected: Readonly<Record<Need, (name: string) => readonly string[]>> = {
   ],
   batches: () => [
     `${SPARK_PROJECT} project_iam_custom_role spark_spark_submitter`,
-    'service_account spark_spark-batches roles/iam.serviceAccountUser',
+    'service_account spark_spark_batches roles/iam.serviceAccountUser',
   ],
   warehouse: () => [
     ...runsJobs,
@@ -160,7 +160,7 @@ test('Spark reads bronze and manifests, writes the lake, and creates manifests o
         `resource.name.startsWith("projects/_/buckets/storage_bucket control/objects/${prefix}")`,
     )
     .join(' || ');
-  expect(given('service_account spark_spark-batches')).toEqual(
+  expect(given('service_account spark_spark_batches')).toEqual(
     [
       `${SPARK_PROJECT} roles/dataproc.worker`,
       'secret_manager_secret email_hash_key roles/secretmanager.secretAccessor',

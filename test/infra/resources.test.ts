@@ -228,7 +228,7 @@ test('Spark runs a supported runtime, capped, as itself, in its own project and 
   expect(spark).toMatchObject({
     project: 'example-tributary-dev-spark',
     runtimeVersion: '2.3',
-    serviceAccount: reference('google_service_account', 'spark_spark', 'email'),
+    serviceAccount: reference('google_service_account', 'spark_spark_batches', 'email'),
     subnetworkUri: reference('google_compute_subnetwork', 'spark_subnet', 'id'),
     stagingBucket: reference('google_storage_bucket', 'spark_staging', 'name'),
     ttlSeconds: 7200,
