@@ -8,16 +8,15 @@
  *   --seconds N    for each; default 20
  */
 import { randomBytes } from 'node:crypto';
-import { readdirSync, writeFileSync } from 'node:fs';
+import { readdirSync } from 'node:fs';
 import { Agent, request } from 'node:http';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { build } from 'esbuild';
 import { pubsubSubscriptions } from '../functions/clients/subscriptions.ts';
 import { drainedSubscription, functions } from '../functions/settings.ts';
 import { buildFunction } from '../scripts/build.ts';
-import { inRoot } from '../scripts/place.ts';
 import { say } from '../scripts/progress.ts';
+import { bundled } from './parts/bundle.ts';
 import { buildPreload, type FunctionProcess, startFunction } from './parts/deployed_function.ts';
 import { type Report, rounded, runBench } from './parts/report.ts';
 import { buckets, PROJECT, type Services, startServices, variablesOf } from './parts/services.ts';
@@ -31,6 +30,18 @@ const { values } = parseArgs({
     json: { type: 'boolean', default: false },
   },
 });
+
+/** Stores the event, then answers: as durable, and as simple as can be. */
+const perObject = `import { http } from '@google-cloud/functions-framework';
+  import { Storage } from '@google-cloud/storage';
+  const storage = new Storage({ projectId: 'bench', apiEndpoint: process.env.STORAGE, useAuthWithCustomEndpoint: false });
+  const bucket = storage.bucket(process.env.BUCKET);
+  http('handler', async (request, response) => {
+    await bucket.file(request.body.event_id).save(request.rawBody, {
+      resumable: false, preconditionOpts: { ifGenerationMatch: 0 },
+    });
+    response.json({ accepted: 1 });
+  });`;
 
 interface Collected {
   readonly acknowledged: number;
@@ -47,8 +58,8 @@ interface Collected {
 await runBench('collect', async (folder): Promise<Report> => {
   const settings = functions.find(({ name }) => name === 'collect');
   if (settings === undefined) throw new Error('there is no function collect');
-  await buildFunction(settings, join(folder, 'bundles'));
-  const objectBundle = await perObjectBundle(folder);
+  const bundles = join(folder, 'bundles');
+  await buildFunction(settings, bundles);
   const preload = buildPreload(folder);
 
   const measured = async (
@@ -88,13 +99,13 @@ await runBench('collect', async (folder): Promise<Report> => {
 
   const grouped = await measured(
     'collect',
-    join(folder, 'bundles', settings.name),
+    join(bundles, settings.name),
     (at) => variablesOf(settings, at, ''),
     (at) => published(at),
   );
   const single = await measured(
     'object-per-event',
-    objectBundle,
+    await bundled('object-per-event', perObject, bundles),
     ({ storage }) => ({ STORAGE: storage, BUCKET: buckets.bronze }),
     async (_at, root) => new Set(readdirSync(join(root, 'storage', buckets.bronze))),
   );
@@ -202,35 +213,4 @@ async function published(at: Services): Promise<ReadonlySet<string>> {
       ids.add((JSON.parse(data.toString()) as { readonly event_id: string }).event_id);
     }
   }
-}
-
-/** Stores the event, then answers: as durable, and as simple as can be. */
-async function perObjectBundle(folder: string): Promise<string> {
-  const outdir = join(folder, 'bundles', 'object-per-event');
-  await build({
-    stdin: {
-      contents: `import { http } from '@google-cloud/functions-framework';
-        import { Storage } from '@google-cloud/storage';
-        const storage = new Storage({ projectId: 'bench', apiEndpoint: process.env.STORAGE, useAuthWithCustomEndpoint: false });
-        const bucket = storage.bucket(process.env.BUCKET);
-        http('handler', async (request, response) => {
-          await bucket.file(request.body.event_id).save(request.rawBody, {
-            resumable: false, preconditionOpts: { ifGenerationMatch: 0 },
-          });
-          response.json({ accepted: 1 });
-        });`,
-      resolveDir: inRoot(),
-    },
-    outfile: join(outdir, 'index.js'),
-    bundle: true,
-    format: 'cjs',
-    platform: 'node',
-    target: 'node24',
-    minify: true,
-    external: ['@google-cloud/functions-framework'],
-    logLevel: 'silent',
-  });
-  const manifest = { name: 'object-per-event', main: 'index.js' };
-  writeFileSync(join(outdir, 'package.json'), JSON.stringify(manifest));
-  return outdir;
 }

@@ -12,13 +12,12 @@
  */
 
 import { spawn } from 'node:child_process';
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { parseArgs } from 'node:util';
 import { gunzipSync } from 'node:zlib';
 import { PubSub } from '@google-cloud/pubsub';
-import { build } from 'esbuild';
 import type { RunManifest } from '../functions/manifest.ts';
 import { drainedSubscription, functions } from '../functions/settings.ts';
 import { siteWorld } from '../local/outside/site/world.ts';
@@ -26,6 +25,7 @@ import { buildFunction } from '../scripts/build.ts';
 import { inRoot, root as projectRoot } from '../scripts/place.ts';
 import { say } from '../scripts/progress.ts';
 import { publish } from '../scripts/publish.ts';
+import { bundled } from './parts/bundle.ts';
 import { buildPreload, startFunction } from './parts/deployed_function.ts';
 import { type Report, rounded, runBench } from './parts/report.ts';
 import { buckets, PROJECT, type Services, startServices, variablesOf } from './parts/services.ts';
@@ -42,6 +42,16 @@ const { values } = parseArgs({
     json: { type: 'boolean', default: false },
   },
 });
+
+/** A function that reads each event and keeps a count of them: less than any landing would do. */
+const counting = `import { http } from '@google-cloud/functions-framework';
+  let events = 0;
+  http('handler', (request, response) => {
+    if (request.method === 'GET') return void response.json({ events });
+    JSON.parse(Buffer.from(request.body.message.data, 'base64').toString());
+    events += 1;
+    response.status(204).end();
+  });`;
 
 /** What became of one contender. */
 interface Done {
@@ -121,7 +131,7 @@ await runBench('landing', async (folder): Promise<Report> => {
   const stream = await nulled('stream');
   const unary = await nulled('unary');
   const pushes = Number(values.pushed);
-  const bundle = await pushBundle(folder);
+  const bundle = await bundled('push', counting, join(folder, 'bundles'));
   const pushed = await over('push', 0, (at) => push(at, bundle, preload, folder, pushes));
 
   const speed = ({ events, cpu }: Done): number => events / cpu;
@@ -247,35 +257,7 @@ async function lastLine(file: string, words: readonly string[]): Promise<unknown
   return JSON.parse(last);
 }
 
-/** A function that reads each event and keeps a count of them: less than any landing would do. */
-async function pushBundle(folder: string): Promise<string> {
-  const outdir = join(folder, 'bundles', 'push');
-  await build({
-    stdin: {
-      contents: `import { http } from '@google-cloud/functions-framework';
-        let events = 0;
-        http('handler', (request, response) => {
-          if (request.method === 'GET') return void response.json({ events });
-          JSON.parse(Buffer.from(request.body.message.data, 'base64').toString());
-          events += 1;
-          response.status(204).end();
-        });`,
-      resolveDir: inRoot(),
-    },
-    outfile: join(outdir, 'index.js'),
-    bundle: true,
-    format: 'cjs',
-    platform: 'node',
-    target: 'node24',
-    minify: true,
-    external: ['@google-cloud/functions-framework'],
-    logLevel: 'silent',
-  });
-  writeFileSync(join(outdir, 'package.json'), JSON.stringify({ name: 'push', main: 'index.js' }));
-  return outdir;
-}
-
-/** A push subscription to that function, filled before it may push. */
+/** A push subscription to the counting function, filled before it may push. */
 async function push(
   at: Services,
   bundle: string,

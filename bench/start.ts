@@ -6,13 +6,12 @@
  *
  *   --rounds N    default 15
  */
-import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { build } from 'esbuild';
 import { type FunctionSettings, functions } from '../functions/settings.ts';
 import { buildFunction } from '../scripts/build.ts';
 import { inRoot } from '../scripts/place.ts';
+import { bundled } from './parts/bundle.ts';
 import { buildPreload, startFunction } from './parts/deployed_function.ts';
 import { startProgram } from './parts/program.ts';
 import { median, type Ratio, type Report, rounded, runBench } from './parts/report.ts';
@@ -42,11 +41,15 @@ const messages: Readonly<
   drain: { data: { source: 'website.site_events' } },
 };
 
+/** Built like the others, and does nothing. */
+const nothingAtAll = `import { http } from '@google-cloud/functions-framework';
+  http('handler', (request, response) => { response.status(204).end(); });`;
+
 await runBench('start', async (folder): Promise<Report> => {
   const preload = buildPreload(folder);
   const bundles = join(folder, 'bundles');
   for (const settings of functions) await buildFunction(settings, bundles);
-  const bare = await bareBundle(bundles);
+  const bare = await bundled('bare', nothingAtAll, bundles);
   const services = await startServices(join(folder, 'services'));
   const hubspot = await startProgram(inRoot('local/outside/hubspot/main.ts'), [
     '--scale',
@@ -114,28 +117,6 @@ await runBench('start', async (folder): Promise<Report> => {
     await Promise.all([services.close(), hubspot.close()]);
   }
 });
-
-/** Built like the others, and does nothing. */
-async function bareBundle(outdir: string): Promise<string> {
-  await build({
-    stdin: {
-      contents: `import { http } from '@google-cloud/functions-framework';
-        http('handler', (request, response) => { response.status(204).end(); });`,
-      resolveDir: inRoot(),
-    },
-    outfile: join(outdir, 'bare/index.js'),
-    bundle: true,
-    format: 'cjs',
-    platform: 'node',
-    target: 'node24',
-    minify: true,
-    external: ['@google-cloud/functions-framework'],
-    logLevel: 'silent',
-  });
-  const manifest = { name: 'bare', main: 'index.js' };
-  await writeFile(join(outdir, 'bare/package.json'), JSON.stringify(manifest));
-  return join(outdir, 'bare');
-}
 
 /** Says that batch 1 is loaded: a message about it is a late copy, and is acknowledged. */
 async function putLedger(at: Services): Promise<void> {
