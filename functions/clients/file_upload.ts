@@ -23,7 +23,7 @@ export interface FileUpload {
  * @returns its generation; null when an object of the name is there already
  */
 export async function uploadFile(of: FileUpload): Promise<string | null> {
-  const { Storage } = await import('@google-cloud/storage');
+  const { Storage } = await import('./storage_sdk.ts');
   const { project: projectId, endpoint } = of;
   const storage = new Storage({
     projectId,

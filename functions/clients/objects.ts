@@ -7,7 +7,6 @@
  * Loaded with the first call: a function that waits for its first message should not pay for it.
  */
 import { randomBytes } from 'node:crypto';
-import { EventEmitter } from 'node:events';
 import type { CRC32C, File, FileMetadata, Storage } from '@google-cloud/storage';
 import type { Objects, StoredObject } from '../world.ts';
 import { isPlain } from './google_rest.ts';
@@ -28,10 +27,7 @@ interface Client {
 }
 
 async function connect({ project, endpoint }: ObjectsPlace): Promise<Client> {
-  const sdk = await import('@google-cloud/storage');
-  // 8.0.1 puts eleven listeners on the stream of every download, and Node warns of a leak that is
-  // none: github.com/googleapis/google-cloud-node/issues/9185.
-  EventEmitter.defaultMaxListeners = Math.max(EventEmitter.defaultMaxListeners, 16);
+  const sdk = await import('./storage_sdk.ts');
   const storage = new sdk.Storage({
     projectId: project,
     retryOptions: { autoRetry: false },

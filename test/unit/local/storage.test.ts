@@ -10,8 +10,9 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gunzipSync, gzipSync } from 'node:zlib';
-import { type File, Storage } from '@google-cloud/storage';
+import type { File } from '@google-cloud/storage';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { Storage } from '../../../functions/clients/storage_sdk.ts';
 import { type StorageServer, startStorage } from '../../../local/storage/server.ts';
 
 let root: string;
