@@ -5,6 +5,7 @@
  */
 import { expect, test, vi } from 'vitest';
 import { calm } from './delivery.ts';
+import { fateAt, faultOf } from './fates.ts';
 import { fair, type Plan, run } from './pipeline.ts';
 import type { Fate, Fates } from './simulation.ts';
 
@@ -68,21 +69,11 @@ test.each([
     for (const kind of kinds) {
       for (let at = 1; at <= calls && broken.length < 3; at += every) {
         // Without an effect there is nothing between a cut before the call and one after it.
-        let skipped = false;
-        const once = (): Fates => {
-          let call = 0;
-          return ({ verb }) => {
-            call += 1;
-            if (call !== at) return 'plain';
-            skipped =
-              kind === 'cut_after' && ['read', 'stat', 'list', 'job', 'state'].includes(verb);
-            return skipped ? 'plain' : kind;
-          };
-        };
+        const spared = (verb: string): boolean =>
+          kind === 'cut_after' && ['read', 'stat', 'list', 'job', 'state'].includes(verb);
         runs += 1;
-        const fault = await run(planOf(once(), doubled)).then(
-          () => null,
-          () => run(planOf(once(), doubled, true)).then(() => 'not deterministic', String),
+        const fault = await faultOf((trace) =>
+          run(planOf(fateAt(at, kind, spared), doubled, trace)),
         );
         if (fault !== null) broken.push(`${kind} at call ${at}: ${fault}`);
       }

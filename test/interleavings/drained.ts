@@ -4,33 +4,19 @@
  * and none was acknowledged before.
  */
 import { gunzipSync } from 'node:zlib';
-import type { Config } from '../../functions/config.ts';
 import { drainTick } from '../../functions/drain.ts';
 import { place, type RunManifest } from '../../functions/manifest.ts';
 import { drainedSubscription, functions } from '../../functions/settings.ts';
-import type { StoredObject, World } from '../../functions/world.ts';
+import type { StoredObject } from '../../functions/world.ts';
 import { Buckets } from './buckets.ts';
 import { calm, Deliveries, type Mail } from './delivery.ts';
-import { type Fates, type Process, Simulation } from './simulation.ts';
+import { type Fates, Simulation } from './simulation.ts';
 import { type Published, Topics } from './topics.ts';
+import { config, worldOf } from './world.ts';
 
 const START = Date.UTC(2026, 10, 21, 5, 40);
 const MINUTE_MS = 60_000;
 const SUBSCRIPTION = drainedSubscription('events');
-
-const config: Config = {
-  project: 'p',
-  region: 'r',
-  location: 'EU',
-  environment: 'simulated',
-  buckets: { bronze: 'bronze', control: 'control', lake: '', rejected: '', inbox: '' },
-  hubspot: { url: '', secret: '', dailyShare: 1 },
-  api: { url: '', secret: '' },
-  database: { secret: '' },
-  collect: null,
-  spark: null,
-  endpoints: {},
-};
 
 export interface DrainPlan {
   readonly seed: number;
@@ -96,9 +82,6 @@ export async function drain(plan: DrainPlan): Promise<Drained> {
   const stormyUntil = START + (plan.stormy ?? plan.minutes) * MINUTE_MS;
   simulation.fates = (call, process) =>
     simulation.now < stormyUntil ? (plan.fates?.(call, process) ?? 'plain') : 'plain';
-  const breaks = (text: string): void => {
-    simulation.broken ??= new Error(text);
-  };
 
   const parts = new Map<string, { readonly generation: string; readonly lines: Line[] }>();
   const runs: RunManifest[] = [];
@@ -117,12 +100,12 @@ export async function drain(plan: DrainPlan): Promise<Drained> {
     simulation.note(null, `+ ${object.name}`, 'landmark');
     // Without its marker a run is forgotten: no batch would ever take it.
     if (buckets.stat('control', place.waiting('shop', 'events', run.run)) === null) {
-      breaks(`${object.name} has no marker among the waiting`);
+      simulation.break(`${object.name} has no marker among the waiting`);
     }
     for (const file of run.files) {
       const part = parts.get(file.name);
       if (part?.generation !== file.generation || part.lines.length !== file.lines) {
-        breaks(`${object.name} lists ${file.name}, which is not there as listed`);
+        simulation.break(`${object.name} lists ${file.name}, which is not there as listed`);
       }
       for (const line of part?.lines ?? []) {
         lines.push(line);
@@ -140,29 +123,11 @@ export async function drain(plan: DrainPlan): Promise<Drained> {
   topics.declare('events', SUBSCRIPTION, 180);
   topics.acknowledged = (ids) => {
     const early = ids.filter((id) => !durable.has(id));
-    if (early.length > 0) breaks(`acknowledged before it was durable: ${early.join(' ')}`);
+    if (early.length > 0)
+      simulation.break(`acknowledged before it was durable: ${early.join(' ')}`);
   };
 
   const logged = new Map<string, number>();
-  const absent = (): never => {
-    throw new Error('this world has no such service');
-  };
-  const worldOf = (process: Process): World => ({
-    objects: buckets.objects(process),
-    queue: deliveries.queue(process),
-    subscriptions: topics.client(process),
-    batches: { create: absent, state: absent },
-    warehouse: { load: absent, script: absent, job: absent, rows: absent, dropTable: absent },
-    postgres: { session: absent },
-    secrets: { read: absent },
-    fetch: absent,
-    clock: {
-      now: () => Math.floor(simulation.now) + process.skew,
-      sleep: (ms) => simulation.sleep(process, ms),
-    },
-    random: { next: () => random.next(), id: () => random.id() },
-    log: (_severity, event) => void logged.set(event, (logged.get(event) ?? 0) + 1),
-  });
   const limits = { messages: plan.limit ?? 1_000, bytes: 100_000 };
   const deliveries: Deliveries = new Deliveries(simulation, {
     functions: functions.filter(({ name }) => name === 'drain'),
@@ -170,7 +135,13 @@ export async function drain(plan: DrainPlan): Promise<Drained> {
       drain: (message, world, settings) => drainTick(message, world, settings, limits),
     },
     config,
-    worldOf,
+    worldOf: (process) =>
+      worldOf(simulation, process, {
+        objects: buckets.objects(process),
+        queue: deliveries.queue(process),
+        subscriptions: topics.client(process),
+        log: (_severity, event) => void logged.set(event, (logged.get(event) ?? 0) + 1),
+      }),
   });
   deliveries.mail = { ...calm, ...plan.mail };
   simulation.after(stormyUntil - START, () => {
@@ -214,26 +185,15 @@ export async function drain(plan: DrainPlan): Promise<Drained> {
     for (const key of have) if (!want.has(key)) found.push(`${key} was never published`);
     return found;
   };
-  const { stackTraceLimit } = Error;
-  const floating = (reason: unknown): void => breaks(`left alone and rejected: ${String(reason)}`);
-  process.on('unhandledRejection', floating);
-  Error.stackTraceLimit = 0;
-  try {
+  await simulation.guard(async () => {
     // A process that froze may still hold its messages for a lease; then they come again.
     const last = Math.max(plan.minutes, plan.stormy ?? 0);
     await simulation.run(START + last * MINUTE_MS);
     for (let minutes = last + 1; minutes < last + 40 && faults().length > 0; minutes += 1) {
       await simulation.run(START + minutes * MINUTE_MS);
     }
-    if (simulation.broken !== null) throw simulation.broken;
     const broken = faults();
-    if (broken.length > 0) throw new Error(broken.join('; '));
-  } catch (error) {
-    const text = error instanceof Error ? error.message : String(error);
-    throw new Error([`seed ${plan.seed}: ${text}`, ...simulation.trace()].join('\n    '));
-  } finally {
-    Error.stackTraceLimit = stackTraceLimit;
-    process.off('unhandledRejection', floating);
-  }
+    if (broken.length > 0) simulation.break(broken.join('; '));
+  });
   return drained;
 }

@@ -1,7 +1,7 @@
 /** Drains that die anywhere, overlap, lose answers or come too late: what becomes of the messages. */
 import { expect, test, vi } from 'vitest';
 import { type DrainPlan, drain } from './drained.ts';
-import { fate } from './scenario.ts';
+import { drawnFates, fate, fateAt, faultOf } from './fates.ts';
 import { type Fate, type Fates, Seeded } from './simulation.ts';
 
 vi.mock('../../schemas/rendered/catalog.ts', () => import('./topics_contracts.ts'));
@@ -55,14 +55,7 @@ test('one fault at every call: nothing lost, nothing acknowledged too early', as
   const broken: string[] = [];
   for (const kind of kinds) {
     for (let at = 1; at <= calls && broken.length < 3; at += every) {
-      const once = (): Fates => {
-        let call = 0;
-        return () => (++call === at ? kind : 'plain');
-      };
-      const fault = await drain(small(once())).then(
-        () => null,
-        () => drain(small(once(), true)).then(() => 'not deterministic', String),
-      );
+      const fault = await faultOf((trace) => drain(small(fateAt(at, kind), trace)));
       if (fault !== null) broken.push(`${kind} at call ${at}: ${fault}`);
     }
   }
@@ -141,13 +134,11 @@ test('seeded schedules: everything goes wrong at once', { timeout: 120_000 }, as
   const broken: string[] = [];
   let repeated = 0;
   for (let seed = first; seed < first + (env['SEED'] === undefined ? count : 1); seed += 1) {
-    const plan = (trace: boolean): DrainPlan => stormy(seed, trace);
-    const fault = await drain(plan(false)).then(
+    const fault = await faultOf(
+      (trace) => drain(stormy(seed, trace)),
       ({ lines, published }) => {
         if (lines.length > published.length) repeated += 1;
-        return null;
       },
-      () => drain(plan(true)).then(() => `seed ${seed} is not deterministic`, String),
     );
     if (fault !== null && broken.push(fault) >= 3) break;
   }
@@ -158,17 +149,16 @@ test('seeded schedules: everything goes wrong at once', { timeout: 120_000 }, as
 
 function stormy(seed: number, trace: boolean): DrainPlan {
   const random = new Seeded(seed * 7919);
-  const rate = (most: number): number => (random.chance(0.5) ? most * random.next() : 0);
-  const rates: readonly (readonly [Fate, number])[] = [
-    ['cut_before', rate(0.05)],
-    ['cut_after', rate(0.05)],
-    ['refused', rate(0.05)],
-    ['answer_lost', rate(0.05)],
-    ['repeated', rate(0.1)],
-    ['late_effect', rate(0.02)],
-    ['late_answer', rate(0.02)],
-    ['frozen', rate(0.02)],
-  ];
+  const fates = drawnFates(random, [
+    ['cut_before', random.rate(0.05)],
+    ['cut_after', random.rate(0.05)],
+    ['refused', random.rate(0.05)],
+    ['answer_lost', random.rate(0.05)],
+    ['repeated', random.rate(0.1)],
+    ['late_effect', random.rate(0.02)],
+    ['late_answer', random.rate(0.02)],
+    ['frozen', random.rate(0.02)],
+  ]);
   return {
     seed,
     trace,
@@ -179,20 +169,13 @@ function stormy(seed: number, trace: boolean): DrainPlan {
     poison: seed % 6,
     most: [2, 7, 1_000][seed % 3] as number,
     limit: [3, 20, 1_000][(seed >> 2) % 3] as number,
-    fates: () => {
-      let draw = random.next();
-      for (const [fate, share] of rates) {
-        if (draw < share) return fate;
-        draw -= share;
-      }
-      return 'plain';
-    },
+    fates,
     mail: {
-      duplicated: rate(0.6),
-      delayed: rate(0.3),
+      duplicated: random.rate(0.6),
+      delayed: random.rate(0.3),
       longestDelay: 120_000,
-      lost: rate(0.3),
-      unacknowledged: rate(0.2),
+      lost: random.rate(0.3),
+      unacknowledged: random.rate(0.2),
       zombies: random.next(),
     },
   };

@@ -12,7 +12,7 @@ import type { StoredObject } from '../../functions/world.ts';
 import type { Account } from './account.ts';
 import type { Buckets, Watcher } from './buckets.ts';
 import { catalog } from './contracts.ts';
-import type { Simulation } from './simulation.ts';
+import { Broken, type Simulation } from './simulation.ts';
 import {
   daysOf,
   type Event,
@@ -26,10 +26,6 @@ import {
   tableNames,
 } from './spark.ts';
 import type { Tables } from './warehouse.ts';
-
-export class Broken extends Error {
-  override readonly name = 'Broken';
-}
 
 /** Kinds of control objects that are written over; all others are created once. */
 const changing: ReadonlySet<string> = new Set(['checkpoints', 'ledgers', 'waiting', 'reconciled']);
@@ -87,7 +83,7 @@ export class Oracle implements Watcher {
   }
 
   #breaks(text: string): void {
-    this.#around.simulation.broken ??= new Broken(text);
+    this.#around.simulation.break(text);
   }
 
   // --- during the run

@@ -1,6 +1,5 @@
 /** The deployed handlers in a simulated world, from an empty project to the end of all work. */
 
-import { setImmediate as turn } from 'node:timers/promises';
 import type { Config } from '../../functions/config.ts';
 import { handle as load } from '../../functions/load.ts';
 import type { Handler } from '../../functions/message.ts';
@@ -15,37 +14,18 @@ import { Account, DAY_MS } from './account.ts';
 import { Buckets } from './buckets.ts';
 import { catalog } from './contracts.ts';
 import { calm, Deliveries, type Mail } from './delivery.ts';
-import { Broken, Oracle } from './oracle.ts';
+import { Oracle } from './oracle.ts';
 import { type Fates, type Process, Simulation } from './simulation.ts';
 import { calmSpark, Spark, type SparkWeather } from './spark.ts';
 import { calmJobs, type JobWeather, Tables } from './warehouse.ts';
+import { config, worldOf as simulatedWorld } from './world.ts';
 
 const MINUTE_MS = 60_000;
 
 /** Eighty minutes before the second reading of what lies before six. */
 export const START = Date.UTC(2026, 10, 21, 5, 40);
 
-const names = {
-  bronze: 'bronze',
-  control: 'control',
-  lake: 'lake',
-  rejected: 'rejected',
-  inbox: 'inbox',
-} as const;
-
-const config: Config = {
-  project: 'p',
-  region: 'r',
-  location: 'EU',
-  environment: 'simulated',
-  buckets: names,
-  hubspot: { url: 'https://hubspot.test', secret: 'token', dailyShare: 0.9 },
-  api: { url: '', secret: '' },
-  database: { secret: '' },
-  collect: null,
-  spark: null,
-  endpoints: {},
-};
+const names = config.buckets;
 
 const handlers: Readonly<Record<string, Handler>> = { pull, submit, load, sweep, reconcile };
 
@@ -124,39 +104,18 @@ export interface Pipeline {
 export async function run(plan: Plan): Promise<Pipeline> {
   const pipeline = build(plan);
   const { simulation, oracle } = pipeline;
-  const fail = (what: string): Broken =>
-    new Broken(
-      [`seed ${plan.seed}: ${what}`, ...simulation.trace().map((line) => `    ${line}`)].join('\n'),
-    );
-  // A rejection that nobody waits for would end the instance of a deployed function.
-  const floating = (reason: unknown): void => {
-    simulation.broken ??= new Broken(`a promise was left alone and rejected: ${String(reason)}`);
-  };
-  process.on('unhandledRejection', floating);
-  const { stackTraceLimit } = Error;
-  // Refusals are everyday answers here; writing their stacks would be most of the work.
-  Error.stackTraceLimit = 0;
-  try {
+  await simulation.guard(async () => {
     let faults: readonly string[] = [];
     for (let minutes = plan.settled; minutes <= plan.patience; minutes += 10) {
       await simulation.run(START + minutes * MINUTE_MS);
       faults = await oracle.unsettled();
       if (faults.length === 0) {
         pipeline.finished = minutes;
-        break;
+        return;
       }
     }
-    await turn();
-    if (simulation.broken !== null) throw simulation.broken;
-    if (faults.length > 0)
-      throw fail(`not done after ${plan.patience} minutes: ${faults.join('; ')}`);
-  } catch (error) {
-    if (!(error instanceof Broken) || error.message.startsWith('seed ')) throw error;
-    throw fail(error.message);
-  } finally {
-    Error.stackTraceLimit = stackTraceLimit;
-    process.off('unhandledRejection', floating);
-  }
+    simulation.break(`not done after ${plan.patience} minutes: ${faults.join('; ')}`);
+  });
   return pipeline;
 }
 
@@ -192,31 +151,24 @@ function build(plan: Plan): Pipeline {
     buckets: names,
   });
   const logged = new Map<string, number>();
-  const absent = (): never => {
-    throw new Error('this world has no such service');
-  };
-  const worldOf = (process: Process): World => ({
-    objects: buckets.objects(process),
-    queue: deliveries.queue(process),
-    batches: spark.client(process),
-    warehouse: tables.client(process),
-    subscriptions: { take: absent, acknowledge: absent },
-    postgres: { session: absent },
-    secrets: { read: (name) => simulation.call(process, 'secrets', 'read', name, () => 'secret') },
-    fetch: account.fetch(process),
-    clock: {
-      now: () => Math.floor(simulation.now) + process.skew,
-      sleep: (ms) => simulation.sleep(process, ms),
-    },
-    random: { next: () => simulation.random.next(), id: () => simulation.random.id() },
-    log: (severity, event, fields) => {
-      logged.set(event, (logged.get(event) ?? 0) + 1);
-      if (plan.trace === true && severity !== 'DEBUG') {
-        const kind = severity === 'INFO' ? 'event' : 'landmark';
-        simulation.note(process, `LOGS ${event} ${JSON.stringify(fields ?? {})}`, kind);
-      }
-    },
-  });
+  const worldOf = (process: Process): World =>
+    simulatedWorld(simulation, process, {
+      objects: buckets.objects(process),
+      queue: deliveries.queue(process),
+      batches: spark.client(process),
+      warehouse: tables.client(process),
+      secrets: {
+        read: (name) => simulation.call(process, 'secrets', 'read', name, () => 'secret'),
+      },
+      fetch: account.fetch(process),
+      log: (severity, event, fields) => {
+        logged.set(event, (logged.get(event) ?? 0) + 1);
+        if (plan.trace === true && severity !== 'DEBUG') {
+          const kind = severity === 'INFO' ? 'event' : 'landmark';
+          simulation.note(process, `LOGS ${event} ${JSON.stringify(fields ?? {})}`, kind);
+        }
+      },
+    });
   const deliveries: Deliveries = new Deliveries(simulation, {
     functions: simulated,
     handlers,

@@ -1,6 +1,5 @@
 /** One run in which little goes wrong but what a test says. */
 import { fair, type Pipeline, type Plan, run, type Weather } from './pipeline.ts';
-import type { Fate, Fates } from './simulation.ts';
 
 /** Events of twenty minutes, nothing late: two or three batches in about forty minutes. */
 export function scenario(
@@ -19,15 +18,4 @@ export function scenario(
     weather: () => ({ ...fair, minutes: 60, ...storm }),
     ...plan,
   });
-}
-
-/** This fate for the first calls that match, however often. */
-export function fate(kind: Fate, matches: string, times = 1): Fates {
-  const pattern = new RegExp(matches);
-  let left = times;
-  return ({ service, verb, what }, process) => {
-    if (left === 0 || !pattern.test(`${process.name} ${service}.${verb} ${what}`)) return 'plain';
-    left -= 1;
-    return kind;
-  };
 }

@@ -4,9 +4,10 @@ import type { Checkpoint } from '../../functions/checkpoint.ts';
 import type { Ledger } from '../../functions/ledger.ts';
 import { DAY_MS } from './account.ts';
 import { calm } from './delivery.ts';
+import { fate } from './fates.ts';
 import { recompute, replayBronze, replayFailed } from './operator.ts';
 import { MINUTE_MS, type Pipeline, START } from './pipeline.ts';
-import { fate, scenario } from './scenario.ts';
+import { scenario } from './scenario.ts';
 
 vi.mock('../../schemas/rendered/catalog.ts', () => import('./contracts.ts'));
 vi.mock('../../functions/readers/hubspot_objects.ts', () => ({ hubspotObjects: {} }));

@@ -5,9 +5,10 @@
  * half of them in each of the files that run schedules at the same time.
  */
 import { expect } from 'vitest';
+import { drawnFates, faultOf } from './fates.ts';
 import { backfill, recompute, replayBronze, replayFailed } from './operator.ts';
 import { type Pipeline, type Plan, run, type Weather } from './pipeline.ts';
-import type { Fate, Simulation } from './simulation.ts';
+import type { Simulation } from './simulation.ts';
 
 const env = process.env;
 
@@ -68,62 +69,46 @@ function people(pipeline: Pipeline, calm: number): void {
 
 /** Every kind of trouble on its own switch, so that each is also seen alone and with every other. */
 function weatherOf({ random }: Simulation, longest: number): Weather {
-  const rate = (most: number): number => (random.chance(0.5) ? most * random.next() : 0);
-  const rates: readonly (readonly [Fate, number])[] = [
-    ['cut_before', rate(0.02)],
-    ['cut_after', rate(0.02)],
-    ['refused', rate(0.03)],
-    ['answer_lost', rate(0.03)],
-    ['repeated', rate(0.1)],
-    ['late_effect', rate(0.01)],
-    ['late_answer', rate(0.01)],
-    ['frozen', rate(0.01)],
-  ];
+  const fates = drawnFates(random, [
+    ['cut_before', random.rate(0.02)],
+    ['cut_after', random.rate(0.02)],
+    ['refused', random.rate(0.03)],
+    ['answer_lost', random.rate(0.03)],
+    ['repeated', random.rate(0.1)],
+    ['late_effect', random.rate(0.01)],
+    ['late_answer', random.rate(0.01)],
+    ['frozen', random.rate(0.01)],
+  ]);
   return {
     minutes: random.between(15, longest),
     hubspot: random.chance(0.3),
     // Near the time limit of a request, a slice ends before its windows do.
     slow: random.chance(0.15) ? 35_000 : 0,
-    fates: (): Fate => {
-      let draw = random.next();
-      for (const [fate, share] of rates) {
-        if (draw < share) return fate;
-        draw -= share;
-      }
-      return 'plain';
-    },
+    fates,
     mail: {
-      duplicated: rate(0.6),
-      delayed: rate(0.3),
+      duplicated: random.rate(0.6),
+      delayed: random.rate(0.3),
       longestDelay: random.pick([60_000, 600_000, 3_600_000]),
-      lost: rate(0.2),
-      unacknowledged: rate(0.2),
+      lost: random.rate(0.2),
+      unacknowledged: random.rate(0.2),
       zombies: random.next(),
     },
-    spark: { neverRuns: rate(0.4), zombies: rate(0.4), saysWhy: random.chance(0.5) },
-    jobs: { fails: rate(0.2), refused: rate(0.1), slow: rate(0.2) },
+    spark: { neverRuns: random.rate(0.4), zombies: random.rate(0.4), saysWhy: random.chance(0.5) },
+    jobs: { fails: random.rate(0.2), refused: random.rate(0.1), slow: random.rate(0.2) },
   };
 }
 
 const happened = new Map<string, number>();
 let events = 0;
 
-async function check(seed: number): Promise<string | null> {
-  try {
-    const pipeline = await run(planOf(seed));
-    events += pipeline.simulation.events;
-    for (const [event, times] of pipeline.logged) {
-      happened.set(event, (happened.get(event) ?? 0) + times);
-    }
-    return null;
-  } catch {
-    // Again with a trace: the same seed is the same run.
-    return run(planOf(seed, true)).then(
-      () => `seed ${seed} failed and then did not: something is not deterministic`,
-      (error: unknown) => (error instanceof Error ? (error.stack ?? error.message) : String(error)),
-    );
-  }
-}
+const check = (seed: number): Promise<string | null> =>
+  faultOf(
+    (trace) => run(planOf(seed, trace)),
+    ({ simulation, logged }) => {
+      events += simulation.events;
+      for (const [event, times] of logged) happened.set(event, (happened.get(event) ?? 0) + times);
+    },
+  );
 
 /** What happens only when something went wrong: a run in which none of it happened proves little. */
 const rare = [

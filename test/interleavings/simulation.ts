@@ -23,6 +23,10 @@ export class Seeded {
     mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
     return ((mixed ^ (mixed >>> 14)) >>> 0) / 4294967296;
   }
+  /** In every other run none, else some share up to the most: each trouble is also seen alone. */
+  rate(most: number): number {
+    return this.chance(0.5) ? most * this.next() : 0;
+  }
   chance(share: number): boolean {
     return share > 0 && this.next() < share;
   }
@@ -82,6 +86,11 @@ export type Fates = (
   process: Process,
 ) => Fate;
 
+/** What must hold does not. */
+export class Broken extends Error {
+  override readonly name = 'Broken';
+}
+
 /** A failure of the other side: what a deployed client throws when its own tries are used up. */
 export class Unavailable extends Error {
   override readonly name = 'Unavailable';
@@ -102,13 +111,14 @@ export class Simulation {
   readonly random: Seeded;
   fates: Fates = () => 'plain';
   /** Set by a broken invariant; the run ends with it. */
-  broken: Error | null = null;
+  broken: Broken | null = null;
   /** Calls made so far. */
   calls = 0;
   events = 0;
   readonly #trace: string[] = [];
   readonly #landmarks: string[] = [];
   readonly #traced: boolean;
+  readonly #seed: number;
   #heap: Event[] = [];
   #order = 0;
   #processes = 0;
@@ -117,6 +127,7 @@ export class Simulation {
     this.random = new Seeded(options.seed);
     this.now = options.start;
     this.#traced = options.trace;
+    this.#seed = options.seed;
   }
 
   spawn(name: string, skew = 0): Process {
@@ -231,8 +242,36 @@ export class Simulation {
     if (kept.length > TRACE) kept.shift();
   }
 
-  trace(): readonly string[] {
-    return ['-- what happened', ...this.#landmarks, '-- the last calls', ...this.#trace];
+  /** Ends the run: this does not hold. */
+  break(what: string): void {
+    this.broken ??= new Broken(what);
+  }
+
+  /** What did not hold, with the seed and the last events before it. */
+  failure(what: string): Broken {
+    const trace = ['-- what happened', ...this.#landmarks, '-- the last calls', ...this.#trace];
+    return new Broken([`seed ${this.#seed}: ${what}`, ...trace].join('\n    '));
+  }
+
+  /** Around a whole run. @throws Broken with its seed and trace when something does not hold */
+  async guard(work: () => Promise<void>): Promise<void> {
+    // A rejection that nobody waits for would end the instance of a deployed function.
+    const floating = (reason: unknown): void =>
+      this.break(`a promise was left alone and rejected: ${String(reason)}`);
+    globalThis.process.on('unhandledRejection', floating);
+    const { stackTraceLimit } = Error;
+    // Refusals are everyday answers here; writing their stacks would be most of the work.
+    Error.stackTraceLimit = 0;
+    try {
+      await work();
+      await settled();
+      if (this.broken !== null) throw this.broken;
+    } catch (error) {
+      throw this.failure(error instanceof Error ? error.message : String(error));
+    } finally {
+      Error.stackTraceLimit = stackTraceLimit;
+      globalThis.process.off('unhandledRejection', floating);
+    }
   }
 
   /** Runs events until the given instant, a broken invariant, or `until` says so. */
