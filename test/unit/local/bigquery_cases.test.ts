@@ -1,11 +1,8 @@
 /** Every folder of test/cases/bigquery: a query as an analyst types it, and the answer worked out by hand. */
-import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { readdir, readFile } from 'node:fs/promises';
 import type { BigQuery } from '@google-cloud/bigquery';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { bigqueryClient } from '../../../functions/clients/warehouse.ts';
-import { type RunningBigquery, startBigquery } from '../../../local/bigquery/server.ts';
+import { type FilledBigquery, plain, startFilled } from './filled_bigquery.ts';
 
 const CASES = new URL('../../cases/bigquery/', import.meta.url);
 const folders = (await readdir(CASES, { withFileTypes: true }))
@@ -27,71 +24,27 @@ interface Expectation {
   readonly integers?: 'text';
 }
 
-let server: RunningBigquery;
+let filled: FilledBigquery;
 let bigquery: BigQuery;
-let folder: string;
 
 beforeAll(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'bigquery-cases-'));
-  server = await startBigquery({
-    projectId: 'local-project',
-    resolve: (uri) => [join(folder, uri.slice('gs://cases/'.length))],
-  });
-  bigquery = await bigqueryClient({
-    projectId: 'local-project',
-    location: 'EU',
-    apiEndpoint: server.url,
-  });
-  const tables = JSON.parse(await readFile(new URL('tables.json', CASES), 'utf8')) as Record<
-    string,
-    TableCase
-  >;
-  for (const dataset of new Set(Object.keys(tables).map((name) => name.split('.')[0] as string)))
-    await bigquery.createDataset(dataset);
-  for (const [name, { schema, partition, requirePartitionFilter, rows }] of Object.entries(
-    tables,
-  )) {
-    const [datasetId = '', tableId = ''] = name.split('.');
-    const fields = schema.map((text) => {
-      const [column, type, mode = 'NULLABLE'] = text.split(' ');
-      return { name: column as string, type: type as string, mode };
-    });
-    await bigquery.dataset(datasetId).createTable(tableId, {
-      schema: { fields },
-      ...(partition !== undefined && { timePartitioning: { type: 'DAY', field: partition } }),
-      ...(requirePartitionFilter && { requirePartitionFilter }),
-    });
-    await writeFile(
-      join(folder, `${name}.json`),
-      rows.map((row) => JSON.stringify(row)).join('\n'),
-    );
-    const [job] = await bigquery.createJob({
-      configuration: {
-        load: {
-          destinationTable: { projectId: 'local-project', datasetId, tableId },
-          sourceUris: [`gs://cases/${name}.json`],
-          sourceFormat: 'NEWLINE_DELIMITED_JSON',
-          writeDisposition: 'WRITE_APPEND',
-        },
-      },
-    });
-    await new Promise((resolve, reject) => job.on('complete', resolve).on('error', reject));
-  }
+  const text = await readFile(new URL('tables.json', CASES), 'utf8');
+  const tables = Object.entries(JSON.parse(text) as Record<string, TableCase>);
+  filled = await startFilled(
+    Object.fromEntries(
+      tables.map(([name, { schema, ...table }]) => {
+        const fields = schema.map((column) => {
+          const [name = '', type = '', mode = 'NULLABLE'] = column.split(' ');
+          return { name, type, mode };
+        });
+        return [name, { ...table, fields }];
+      }),
+    ),
+  );
+  bigquery = filled.bigquery;
 });
 
-afterAll(async () => {
-  await server?.close();
-  await rm(folder, { recursive: true, force: true });
-});
-
-/** What the client made of a value, as JSON: dates, times and NUMERICs as their text. */
-function plain(value: unknown): unknown {
-  if (Array.isArray(value)) return value.map(plain);
-  if (value === null || typeof value !== 'object') return value;
-  if (value.constructor.name === 'Big') return (value as { toFixed(): string }).toFixed();
-  if (value.constructor.name.startsWith('BigQuery')) return (value as { value: unknown }).value;
-  return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, plain(inner)]));
-}
+afterAll(() => filled?.close());
 
 describe('golden queries', () => {
   test.each(folders)('%s', async (name) => {

@@ -1,20 +1,15 @@
 /** The commerce queries over a few hand-made rows, worked out by hand, on the local BigQuery. */
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { readFile } from 'node:fs/promises';
 import type { BigQuery } from '@google-cloud/bigquery';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { bigqueryClient } from '../../../functions/clients/warehouse.ts';
-import { type RunningBigquery, startBigquery } from '../../../local/bigquery/server.ts';
 import { user_behavior } from '../../../schemas/commerce/tables/user_behavior.ts';
 import { user_profile } from '../../../schemas/commerce/tables/user_profile.ts';
 import type { TableContract } from '../../../schemas/contract.ts';
 import { bigqueryColumns } from '../../../schemas/derive/bigquery.ts';
+import { type FilledBigquery, plain, startFilled } from './filled_bigquery.ts';
 
-const projectId = 'local-project';
-let server: RunningBigquery;
+let filled: FilledBigquery;
 let bigquery: BigQuery;
-let folder: string;
 
 type Row = readonly [
   day: string,
@@ -67,47 +62,18 @@ const tables: Readonly<Record<string, { readonly of: TableContract; readonly row
 };
 
 beforeAll(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'commerce-queries-'));
-  server = await startBigquery({
-    projectId,
-    resolve: (uri) => [join(folder, uri.slice('gs://cases/'.length))],
-  });
-  bigquery = await bigqueryClient({ projectId, location: 'EU', apiEndpoint: server.url });
-  const [dataset] = await bigquery.createDataset('commerce');
-  for (const [name, { of, rows }] of Object.entries(tables)) {
-    await dataset.createTable(name, {
-      schema: { fields: bigqueryColumns(of).map((column) => ({ ...column })) },
-      ...(of.partition && { timePartitioning: { type: 'DAY', field: of.partition } }),
-    });
-    await writeFile(
-      join(folder, `${name}.json`),
-      rows.map((row) => JSON.stringify(row)).join('\n'),
-    );
-    const [job] = await bigquery.createJob({
-      configuration: {
-        load: {
-          destinationTable: { projectId, datasetId: 'commerce', tableId: name },
-          sourceUris: [`gs://cases/${name}.json`],
-          sourceFormat: 'NEWLINE_DELIMITED_JSON',
-          writeDisposition: 'WRITE_APPEND',
-        },
-      },
-    });
-    await new Promise((resolve, reject) => job.on('complete', resolve).on('error', reject));
-  }
+  filled = await startFilled(
+    Object.fromEntries(
+      Object.entries(tables).map(([name, { of, rows }]) => [
+        `commerce.${name}`,
+        { fields: bigqueryColumns(of), partition: of.partition, rows },
+      ]),
+    ),
+  );
+  bigquery = filled.bigquery;
 });
 
-afterAll(async () => {
-  await server?.close();
-  await rm(folder, { recursive: true, force: true });
-});
-
-/** What a cell holds, as text: days and amounts are objects of the client. */
-function plain(value: unknown): unknown {
-  if (value === null || typeof value !== 'object') return value;
-  if (value.constructor.name === 'Big') return (value as { toFixed(): string }).toFixed();
-  return (value as { value: unknown }).value;
-}
+afterAll(() => filled?.close());
 
 async function asked(query: string, from: string, to: string): Promise<readonly unknown[][]> {
   const file = new URL(`../../../functions/queries/commerce/${query}.sql`, import.meta.url);

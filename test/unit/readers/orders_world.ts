@@ -9,13 +9,11 @@ import {
 import { restBudget } from '../../../functions/clients/rest_budget.ts';
 import type { Page, ReadContext } from '../../../functions/readers/reader.ts';
 import { restList } from '../../../functions/readers/rest_list.ts';
-import type { Log } from '../../../functions/world.ts';
-import { fetchFrom } from '../../../local/outside/http/in_process.ts';
 import { keyOf, type OrderRow } from '../../../local/outside/orders/book.ts';
 import { Orders, type OrdersOptions } from '../../../local/outside/orders/state.ts';
 import type { RestListArrival } from '../../../schemas/contract.ts';
 import { catalog } from '../../../schemas/rendered/catalog.ts';
-import { type Logged, memoryObjects, UNTIL, virtualClock } from './virtual_world.ts';
+import { UNTIL, virtualClock, worldOf } from './virtual_world.ts';
 
 export const TOKEN = 'tok-4711-secret/+=';
 export const MINUTE = 60_000;
@@ -48,24 +46,8 @@ export const order = (id: string | number, at: number, more: Partial<OrderRow> =
 export function ordersWorld(options: Partial<OrdersOptions> = {}) {
   const clock = virtualClock(UNTIL);
   const orders = new Orders({ clock: clock.now, token: TOKEN, ...options });
-  const logged: Logged[] = [];
-  const log: Log = (severity, event, fields) => void logged.push({ severity, event, fields });
-  let seed = 7;
-  const random = {
-    next: () => {
-      seed = (Math.imul(seed, 1_103_515_245) + 12_345) >>> 0;
-      return seed / 4_294_967_296;
-    },
-    id: () => '00000000000000aa',
-  };
+  const { world, logged } = worldOf(orders, clock);
   const tokens = { current: TOKEN };
-  const world = {
-    clock,
-    random,
-    log,
-    objects: memoryObjects(clock),
-    fetch: fetchFrom(orders, clock),
-  } as unknown as ReadContext<RestListArrival>['world'];
   const budget = restBudget(world, { requestsPerMinute: 1e6 });
   const context = (arrival: Partial<RestListArrival> = {}): ReadContext<RestListArrival> => ({
     world,

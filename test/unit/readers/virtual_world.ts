@@ -5,6 +5,7 @@ import { hubspotBudget } from '../../../functions/clients/rate_budget.ts';
 import type { Page, ReadContext, Reader } from '../../../functions/readers/reader.ts';
 import type { Clock, Log, Objects, StoredObject } from '../../../functions/world.ts';
 import { fetchFrom } from '../../../local/outside/http/in_process.ts';
+import type { HttpService } from '../../../local/outside/http/service.ts';
 import { Hubspot, type HubspotOptions } from '../../../local/outside/hubspot/state.ts';
 import type { Arrival } from '../../../schemas/contract.ts';
 
@@ -106,10 +107,8 @@ export type Logged = {
   readonly fields: unknown;
 };
 
-/** The stand-in, a virtual clock and what a reader is given. */
-export function hubspotWorld(options: Partial<HubspotOptions> = {}) {
-  const clock = virtualClock(options.until ?? UNTIL);
-  const hubspot = new Hubspot({ until: UNTIL, scale: 3_000, clock: clock.now, ...options });
+/** What a reader of an HTTP API touches: the stand-in without sockets, and what is in memory. */
+export function worldOf(service: HttpService, clock: Clock) {
   const objects = memoryObjects(clock);
   const logged: Logged[] = [];
   const log: Log = (severity, event, fields) => void logged.push({ severity, event, fields });
@@ -121,14 +120,17 @@ export function hubspotWorld(options: Partial<HubspotOptions> = {}) {
     },
     id: () => '00000000000000aa',
   };
+  const fetch = fetchFrom(service, clock);
+  const world = { clock, objects, random, log, fetch } as unknown as ReadContext<Arrival>['world'];
+  return { world, objects, logged };
+}
+
+/** The stand-in, a virtual clock and what a reader is given. */
+export function hubspotWorld(options: Partial<HubspotOptions> = {}) {
+  const clock = virtualClock(options.until ?? UNTIL);
+  const hubspot = new Hubspot({ until: UNTIL, scale: 3_000, clock: clock.now, ...options });
+  const { world, objects, logged } = worldOf(hubspot, clock);
   const tokens = { current: TOKEN };
-  const world = {
-    clock,
-    objects,
-    random,
-    log,
-    fetch: fetchFrom(hubspot, clock),
-  } as unknown as ReadContext<Arrival>['world'];
   const budget = hubspotBudget(world, { dailyShare: 1 });
   const context = <A extends Arrival>(arrival: A, source: string): ReadContext<A> => ({
     world,

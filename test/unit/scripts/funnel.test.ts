@@ -1,18 +1,10 @@
 /** Funnels over a few hand-made events, worked out by hand, on the local BigQuery. */
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import type { BigQuery } from '@google-cloud/bigquery';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { bigqueryClient } from '../../../functions/clients/warehouse.ts';
-import { type RunningBigquery, startBigquery } from '../../../local/bigquery/server.ts';
 import { siteWorld } from '../../../local/outside/site/world.ts';
 import { type FunnelRequest, runFunnel } from '../../../scripts/funnel.ts';
+import { type FilledBigquery, PROJECT, startFilled } from '../local/filled_bigquery.ts';
 
-const target = { projectId: 'local-project', location: 'EU' };
-let server: RunningBigquery;
-let bigquery: BigQuery;
-let folder: string;
+let filled: FilledBigquery;
 
 type Event = readonly [user: string | null, session: string | null, type: string, at: string];
 
@@ -68,12 +60,6 @@ const SIMULATED: readonly Event[] = [...world.events()].map((event) => [
 ]);
 
 beforeAll(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'funnel-'));
-  server = await startBigquery({
-    projectId: target.projectId,
-    resolve: (uri) => [join(folder, uri.slice('gs://cases/'.length))],
-  });
-  bigquery = await bigqueryClient({ ...target, apiEndpoint: server.url });
   const began = new Map<string | null, string>();
   const rows = [...MARCH, ...SIMULATED].map(([user_id, session_id, type, at], i) => {
     const date = at.slice(0, 10);
@@ -85,43 +71,30 @@ beforeAll(async () => {
       ...{ event_id: key, user_id, session_id, event_type: type, event_name: type },
     };
   });
-  for (const [name, schema] of Object.entries(columns)) {
-    const [datasetId = '', tableId = ''] = name.split('.');
-    const fields = schema.map((text) => {
-      const [column = '', type = ''] = text.split(' ');
-      return { name: column, type };
-    });
-    const kept = fields.map((field) => field.name);
-    await bigquery.createDataset(datasetId);
-    await bigquery.dataset(datasetId).createTable(tableId, { schema: { fields } });
-    const lines = rows.map((row) =>
-      JSON.stringify(Object.fromEntries(Object.entries(row).filter(([k]) => kept.includes(k)))),
-    );
-    await writeFile(join(folder, `${name}.json`), lines.join('\n'));
-    const [job] = await bigquery.createJob({
-      configuration: {
-        load: {
-          destinationTable: { projectId: target.projectId, datasetId, tableId },
-          sourceUris: [`gs://cases/${name}.json`],
-          sourceFormat: 'NEWLINE_DELIMITED_JSON',
-          writeDisposition: 'WRITE_APPEND',
-        },
-      },
-    });
-    await new Promise((resolve, reject) => job.on('complete', resolve).on('error', reject));
-  }
+  filled = await startFilled(
+    Object.fromEntries(
+      Object.entries(columns).map(([name, schema]) => {
+        const fields = schema.map((text) => {
+          const [column = '', type = ''] = text.split(' ');
+          return { name: column, type };
+        });
+        const kept = new Set(fields.map((field) => field.name));
+        const own = rows.map((row) =>
+          Object.fromEntries(Object.entries(row).filter(([column]) => kept.has(column))),
+        );
+        return [name, { fields, rows: own }];
+      }),
+    ),
+  );
 });
 
-afterAll(async () => {
-  await server?.close();
-  await rm(folder, { recursive: true, force: true });
-});
+afterAll(() => filled?.close());
 
 const asked = async (request: FunnelRequest): Promise<readonly unknown[]> => {
   let text = '';
   await runFunnel(
     { ...request, format: 'json' },
-    { ...target, apiEndpoint: server.url },
+    { projectId: PROJECT, location: 'EU', apiEndpoint: filled.url },
     (part) => {
       text += part;
     },
