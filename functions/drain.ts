@@ -3,27 +3,21 @@
  *
  * A message names a source. Unary pulls take its messages, several at once, for at most forty
  * seconds; everything taken is landed, and acknowledged only when its run manifest is durable. A
- * slice that ends with a backlog asks for the next one, a few times. Drains may overlap: a message that comes
- * twice is merged by its key in silver.
+ * slice that ends with a backlog asks for the next one, a few times. Drains may overlap: a message
+ * that comes twice is merged by its key in silver. A message may also ask for what the subscription
+ * has given up: its dead letters are events like the others.
  */
 import { catalog } from '../schemas/rendered/catalog.ts';
 import type { Config } from './config.ts';
 import { Permanent } from './errors.ts';
 import { type Landing, openLanding } from './land.ts';
 import type { Handler, Message } from './message.ts';
-import { drainedSubscription } from './settings.ts';
+import { deadLetters, drainedSubscription, drainSlices } from './settings.ts';
 import { tickSource } from './ticks.ts';
 import type { TakenMessage, World } from './world.ts';
 
 /** Then nothing more is taken. With landing and acknowledging it stays below every lease's end. */
 export const SLICE_MS = 40_000;
-
-/**
- * Slices that follow one tick's at once. The schedule's next tick comes meanwhile: with a large
- * backlog two or three drains are at work; did each go on until it is gone, every minute would add
- * another one.
- */
-const CONTINUATIONS = 2;
 
 /** Messages asked for by one pull: the most there may be. */
 const TAKEN_AT_ONCE = 1_000;
@@ -61,10 +55,16 @@ export async function drainTick(
     });
   }
   const [domain = '', source = ''] = name.split('.');
-  const of = { domain, source, topic: arrives.topic };
+  const dead = message.data['dead_letters'] === true;
+  const regular = drainedSubscription(arrives.topic);
+  const of = { domain, source, subscription: dead ? deadLetters(regular) : regular };
   const { backlog } = await drainSource(world, config, of, limits);
   const followed = Number(message.data['continues'] ?? 0);
-  if (backlog && followed < CONTINUATIONS) {
+  if (!backlog) return;
+  // Nothing else comes back for dead letters.
+  if (dead) await tickSource(world, name, { dead_letters: true });
+  // The next tick comes meanwhile: did each go on to the end, every minute would add another one.
+  else if (followed + 1 < drainSlices) {
     await tickSource(world, name, { continues: followed + 1 });
   }
 }
@@ -76,6 +76,14 @@ export interface Drained {
   readonly backlog: boolean;
 }
 
+/** What is drained, and for which source. */
+export interface Drains {
+  readonly domain: string;
+  readonly source: string;
+  /** Short name. */
+  readonly subscription: string;
+}
+
 /**
  * One slice. What was taken before a failure is landed and acknowledged all the same.
  * @throws Transient, Permanent
@@ -83,14 +91,14 @@ export interface Drained {
 export async function drainSource(
   world: World,
   config: Config,
-  of: { readonly domain: string; readonly source: string; readonly topic: string },
+  of: Drains,
   limits: LandingLimits = landingLimits,
 ): Promise<Drained> {
   const { clock, subscriptions } = world;
-  const subscription = drainedSubscription(of.topic);
+  const { subscription } = of;
   const began = clock.now();
   const deadline = began + SLICE_MS;
-  const landings = new Landings(world, config, { ...of, subscription }, limits);
+  const landings = new Landings(world, config, of, limits);
   let finds = 0;
   let backlog = false;
 
@@ -121,16 +129,11 @@ export async function drainSource(
   await landings.close();
   const { runs, messages } = landings;
   if (messages > 0) {
-    world.log('INFO', 'drained', { source: `${of.domain}.${of.source}`, runs, messages, backlog });
+    const source = `${of.domain}.${of.source}`;
+    world.log('INFO', 'drained', { source, subscription, runs, messages, backlog });
   }
   if (landings.failures.length > 0) throw landings.failures[0];
   return { runs, messages, backlog };
-}
-
-interface Drains {
-  readonly domain: string;
-  readonly source: string;
-  readonly subscription: string;
 }
 
 /** A landing that is being filled, with what is to be acknowledged when it is durable. */

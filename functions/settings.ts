@@ -228,6 +228,20 @@ const hyphened = (name: string): string => name.replaceAll('_', '-');
 /** The subscription that a topic's messages are drained from. */
 export const drainedSubscription = (topic: string): string => `${topic}--drain`;
 
+/** The subscription that keeps what another one has given up. */
+export const deadLetters = (subscription: string): string => `${subscription}-dead`;
+
+/**
+ * Slices of one tick of a drained source: its own and those that follow it at once while there is a
+ * backlog. A slice takes some 45 seconds, a tick comes every minute: with a backlog so many drains of
+ * a source are at work, and no more however long it lasts.
+ */
+export const drainSlices = 3;
+
+const drainedSources = Object.values(catalog.sources).filter(
+  ({ arrives }) => arrives.kind === 'pubsub_messages',
+).length;
+
 const pulling = pullFunctions(catalog.sources);
 
 export const functions: readonly FunctionSettings[] = [
@@ -244,7 +258,8 @@ export const functions: readonly FunctionSettings[] = [
     cpu: '1',
     // A slice takes messages for forty seconds; then they are landed and acknowledged.
     timeoutSeconds: 120,
-    maxInstances: 4,
+    // Every source has its own: none waits for the backlog of another.
+    maxInstances: drainSlices * Math.max(1, drainedSources),
     concurrency: 1,
   },
   {

@@ -8,7 +8,7 @@ import {
 } from '@cdktf/provider-google/lib/pubsub-subscription/index.js';
 import { PubsubSubscriptionIamMember } from '@cdktf/provider-google/lib/pubsub-subscription-iam-member/index.js';
 import { Construct } from 'constructs';
-import { delivery } from '../functions/settings.ts';
+import { deadLetters, delivery } from '../functions/settings.ts';
 import type { Grantee, Identity } from './identity.ts';
 import { type Role, roleId, roleName } from './role.ts';
 import { Topic } from './topic.ts';
@@ -37,6 +37,7 @@ interface Terms {
 class OwnSubscription extends Construct {
   readonly name: string;
   protected readonly resource: PubsubSubscription;
+  protected readonly dead: PubsubSubscription;
   /** Name of the subscription that keeps what was given up. */
   readonly deadLetters: string;
 
@@ -52,12 +53,12 @@ class OwnSubscription extends Construct {
     super(scope, id);
     const { name, topic, pubsubAgent } = options;
     this.name = name;
-    this.deadLetters = `${name}-dead`;
+    this.deadLetters = deadLetters(name);
     const dead = new Topic(this, 'dead', {
       name: this.deadLetters,
       retentionSeconds: delivery.retentionSeconds,
     });
-    new PubsubSubscription(this, 'dead_letters', {
+    this.dead = new PubsubSubscription(this, 'dead_letters', {
       name: this.deadLetters,
       topic: dead.name,
       ackDeadlineSeconds: LONGEST_ACK_SECONDS,
@@ -123,11 +124,14 @@ export class DrainedSubscription extends OwnSubscription {
     super(scope, id, { ...options, ackSeconds: DRAIN_SECONDS, attempts: DRAIN_ATTEMPTS });
   }
 
+  /** Also on what it has given up: these are messages of others, to be had back. */
   grant(grantee: Grantee, role: Role): void {
-    new PubsubSubscriptionIamMember(this, `${grantee.id}_${roleId(role)}`, {
-      subscription: this.resource.name,
-      role: roleName(role),
-      member: grantee.member,
-    });
+    for (const [id, { name }] of [['', this.resource] as const, ['dead_', this.dead] as const]) {
+      new PubsubSubscriptionIamMember(this, `${id}${grantee.id}_${roleId(role)}`, {
+        subscription: name,
+        role: roleName(role),
+        member: grantee.member,
+      });
+    }
   }
 }

@@ -2,6 +2,9 @@
 import { Argument, type Command } from 'commander';
 import { markWaiting } from '../functions/land.ts';
 import { type RunManifest, readJson } from '../functions/manifest.ts';
+import { deadLetters, drainedSubscription } from '../functions/settings.ts';
+import { tickSource } from '../functions/ticks.ts';
+import { catalog } from '../schemas/rendered/catalog.ts';
 import { Failure } from './failure.ts';
 import {
   instantOf,
@@ -12,8 +15,10 @@ import {
   withTarget,
 } from './target.ts';
 
+type Replayed = 'rejected' | 'bronze' | 'dead-letters';
+
 export interface ReplayRequest {
-  readonly what: 'rejected' | 'bronze';
+  readonly what: Exclude<Replayed, 'dead-letters'>;
   readonly source: string;
   /** Runs landed from then on, and before then; ISO. */
   readonly from?: string;
@@ -44,6 +49,26 @@ export async function replay(target: Target, request: ReplayRequest): Promise<re
   return chosen;
 }
 
+/**
+ * Has the drain take in what the source's subscription has given up.
+ * @returns the subscription that keeps it, and how many there are, as far as is known
+ * @throws Failure when the source does not arrive as messages
+ */
+export async function replayDeadLetters(
+  target: Target,
+  source: string,
+): Promise<{ readonly subscription: string; readonly messages: number }> {
+  sourceNamed(source);
+  const arrives = catalog.sources[source]?.arrives;
+  if (arrives?.kind !== 'pubsub_messages') {
+    throw new Failure(`${source} does not arrive as messages, so none of them were given up`);
+  }
+  const subscription = deadLetters(drainedSubscription(arrives.topic));
+  const messages = (await target.backlog()).get(subscription) ?? 0;
+  await tickSource(target.world, source, { dead_letters: true });
+  return { subscription, messages };
+}
+
 async function runsWithRejected(target: Target, source: string): Promise<ReadonlySet<string>> {
   const rows = await target.world.warehouse.rows(
     'SELECT DISTINCT run FROM ops.rejected WHERE source = @source',
@@ -61,10 +86,10 @@ interface ReplayOptions extends TargetOptions {
 export function declare(command: Command): void {
   withTarget(command)
     .addArgument(
-      new Argument('<what>', 'runs that brought refused records, or all that was kept').choices([
-        'rejected',
-        'bronze',
-      ]),
+      new Argument(
+        '<what>',
+        'runs that brought refused records, all that was kept, or messages that were given up',
+      ).choices(['rejected', 'bronze', 'dead-letters']),
     )
     .argument('<source>', 'full name, such as email.email_events')
     .option('--from <instant>', 'runs landed from then on')
@@ -74,14 +99,29 @@ export function declare(command: Command): void {
       'after',
       `
 The runs wait for the next batch, which ./tributary settle starts at once. Runs that were set aside
-come back this way too.
+come back this way too. Messages that were given up are landed like new ones, within a minute.
 
 Examples:
   ./tributary replay rejected email.email_events && ./tributary settle
-  ./tributary replay bronze email.contacts --from 2026-11-01`,
+  ./tributary replay bronze email.contacts --from 2026-11-01
+  ./tributary replay dead-letters website.site_events`,
     )
-    .action(async (what: 'rejected' | 'bronze', source: string, options: ReplayOptions) => {
-      const runs = await replay(await openTarget(options), {
+    .action(async (what: Replayed, source: string, options: ReplayOptions) => {
+      const target = await openTarget(options);
+      if (what === 'dead-letters') {
+        if (options.from !== undefined || options.to !== undefined) {
+          throw new Failure('dead letters are taken in all together: leave out --from and --to');
+        }
+        const asked = await replayDeadLetters(target, source);
+        if (options.json) console.log(JSON.stringify({ source, ...asked }));
+        else {
+          console.log(
+            `${source}: the drain takes in what lies in ${asked.subscription}, ${asked.messages} messages as far as is known`,
+          );
+        }
+        return;
+      }
+      const runs = await replay(target, {
         what,
         source,
         ...(options.from === undefined ? {} : { from: instantOf(options.from) }),

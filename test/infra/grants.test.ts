@@ -85,7 +85,9 @@ const expected: Readonly<Record<Need, (name: string) => readonly string[]>> = {
   ask: () => [...runsJobs, 'bigquery_dataset dataset_email roles/bigquery.dataViewer'],
   messages: () => [
     'pubsub_subscription behavior_events__drain roles/pubsub.subscriber',
+    'pubsub_subscription behavior_events__drain_dead_letters roles/pubsub.subscriber',
     'pubsub_subscription site_events__drain roles/pubsub.subscriber',
+    'pubsub_subscription site_events__drain_dead_letters roles/pubsub.subscriber',
   ],
   publish: () => ['pubsub_topic site_events roles/pubsub.publisher'],
   inbox: () => ['storage_bucket inbox roles/storage.objectViewer'],

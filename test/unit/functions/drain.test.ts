@@ -5,15 +5,17 @@ import { expect, test } from 'vitest';
 import { drainSource, handle, type LandingLimits } from '../../../functions/drain.ts';
 import { Permanent, Transient } from '../../../functions/errors.ts';
 import type { RunManifest } from '../../../functions/manifest.ts';
+import { functions } from '../../../functions/settings.ts';
 import type { TakenMessage, World } from '../../../functions/world.ts';
 import { MemoryMessages } from '../../../local/pubsub/messages.ts';
 import { PubsubState } from '../../../local/pubsub/state.ts';
+import { catalog } from '../../../schemas/rendered/catalog.ts';
 import { memoryObjects, virtualClock } from '../readers/virtual_world.ts';
 
 const START = Date.UTC(2026, 10, 21, 6);
 const TOPIC = 'projects/p/topics/events';
 const SUBSCRIPTION = 'projects/p/subscriptions/events--drain';
-const OF = { domain: 'shop', source: 'events', topic: 'events' } as const;
+const OF = { domain: 'shop', source: 'events', subscription: 'events--drain' } as const;
 const config = { buckets: { bronze: 'bronze', control: 'control' } } as Parameters<
   typeof drainSource
 >[1];
@@ -206,6 +208,60 @@ test('what cannot be landed is not acknowledged, and comes again after its lease
   state.advance();
   expect(await drain()).toMatchObject({ messages: 9_000 });
   expect((await lines()).map(({ payload }) => payload).sort()).toEqual(texts.sort());
+});
+
+test('what was given up is taken in like the rest, until there is none', async () => {
+  const { clock, publish, world, state, left, lines, slow } = surroundings();
+  const asked: string[] = [];
+  const published: { readonly topic: string; readonly data: string }[] = [];
+  const surrounded = {
+    ...world,
+    subscriptions: {
+      take: (name: string, most: number) => {
+        asked.push(name);
+        return world.subscriptions.take(name, most);
+      },
+      acknowledge: (name: string, ids: readonly string[]) => {
+        asked.push(name);
+        return world.subscriptions.acknowledge(name, ids);
+      },
+    },
+    queue: {
+      publish: async (topic: string, { data }: { readonly data: Buffer }) =>
+        void published.push({ topic, data: data.toString() }),
+    },
+  } as unknown as World;
+  const message = {
+    data: { source: 'website.site_events', dead_letters: true },
+    attributes: {},
+  } as const;
+  publish(Array.from({ length: 20_000 }, (_, i) => `{"id":${i}}`));
+  clock.advance(1);
+  // Each pull takes so long that the slice ends before the subscription is empty.
+  slow(30_000);
+  await handle(message, surrounded, config);
+  const before = 20_000 - left();
+  expect(before).toBeGreaterThan(0);
+  expect(left()).toBeGreaterThan(0);
+  expect(published).toEqual([
+    { topic: 'drain', data: '{"source":"website.site_events","dead_letters":true}' },
+  ]);
+  slow(50);
+  state.advance();
+  await handle(message, surrounded, config);
+  expect(left()).toBe(0);
+  expect(published).toHaveLength(1);
+  expect(await lines()).toHaveLength(20_000);
+  expect([...new Set(asked)]).toEqual(['site-events--drain-dead']);
+});
+
+test('the backlog of one source leaves the others their instances', () => {
+  const drained = Object.values(catalog.sources).filter(
+    ({ arrives }) => arrives.kind === 'pubsub_messages',
+  );
+  const settings = functions.find(({ name }) => name === 'drain');
+  // Three slices of up to a minute follow a tick, and a tick comes every minute.
+  expect(settings?.maxInstances).toBeGreaterThanOrEqual(3 * drained.length);
 });
 
 test('refuses a message that names no source which arrives as messages', async () => {
