@@ -1,7 +1,8 @@
 /**
- * Two sources that nobody has thought of, added as docs say: `new-source`, their columns, one table.
- * Nothing else is written, and their records stand in the table: functions, topics, secrets, grants
+ * Two sources that nobody has thought of, added as docs say: `new-source`, their columns, tables.
+ * Nothing else is written, and their records stand in the tables: functions, topics, secrets, grants
  * and schedules follow from the contracts. In a copy of the project, started as people start it.
+ * Then both sources move all the time while they are pulled; at rest both sides are equal.
  */
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -15,36 +16,27 @@ import {
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
-import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { readCheckpoint, stepCheckpoint } from '../../functions/checkpoint.ts';
 import { asAdmin } from '../../local/outside/postgres/server.ts';
 import { postgresFolder } from '../../local/outside/stand_ins.ts';
 import { root } from '../../scripts/place.ts';
+import { openTarget, type Target } from '../../scripts/target.ts';
+import { tick } from '../../scripts/tick.ts';
+import { agentsSum, createAgents, ourSum, startWriters } from './busy_agents.ts';
+import { type MovingDesk, startDesk } from './moving_desk.ts';
 
 let copy: string;
 let data: string;
+let desk: MovingDesk;
 let cloud: ReturnType<typeof spawn> | undefined;
-
-/** A help desk: two pages, as its API pages them; whoever has no token is told so. */
-const desk = createServer((request, response) => {
-  const url = new URL(request.url ?? '/', 'http://desk');
-  const allowed = request.headers['x-desk-key'] !== undefined;
-  const page = Number(url.searchParams.get('page'));
-  const tickets = [
-    [
-      { id: 't1', agent: 'a1', changed: '2026-11-01T10:00:00Z', hours: '1.50' },
-      { id: 't2', agent: 'a2', changed: '2026-11-02T10:00:00Z', hours: '0.25' },
-    ],
-    [{ id: 't3', agent: 'a1', changed: '2026-11-03T10:00:00Z', hours: '2.25' }],
-  ][page - 1];
-  response.writeHead(allowed ? 200 : 401, { 'content-type': 'application/json' });
-  response.end(JSON.stringify(allowed ? { tickets: tickets ?? [] } : { error: 'no key' }));
-});
+let target: Target;
+/** Of PostgreSQL, for whoever writes there. */
+let admin: string;
 
 const tributary = async (...words: readonly string[]): Promise<string> => {
   const cli = join(copy, 'scripts/cli.ts');
@@ -85,12 +77,11 @@ beforeAll(async () => {
     symlinkSync(join(root, '.tools', name), file(`.tools/${name}`));
   const stamp = readFileSync(join(root, '.tools/spark-stamp'), 'utf8');
   writeFileSync(file('.tools/spark-stamp'), stamp.replace(root, copy));
-  desk.listen(0, '127.0.0.1');
-  await once(desk, 'listening');
+  desk = await startDesk();
 }, 60_000);
 
 afterAll(async () => {
-  desk.close();
+  desk?.close();
   if (cloud !== undefined && cloud.exitCode === null) {
     const gone = once(cloud, 'exit');
     cloud.kill('SIGINT');
@@ -99,15 +90,14 @@ afterAll(async () => {
   rmSync(copy, { recursive: true, force: true });
 }, 60_000);
 
-it('takes a contract, its columns and one table', async () => {
+it('takes contracts, their columns and tables', async () => {
   await tributary('new-source', 'support', 'tickets', '--kind', 'rest_list');
   await tributary('new-source', 'support', 'agents', '--kind', 'postgres_table');
-  const { port } = desk.address() as AddressInfo;
   edit(
     'schemas/support/sources/tickets.ts',
     ["about: '',\n  owner: ''", "about: 'What people ask for',\n  owner: 'support'"],
     ["api: 'orders'", "api: 'desk'"],
-    ["'https://api.example.com'", `'http://127.0.0.1:${port}'`],
+    ["'https://api.example.com'", `'${desk.url}'`],
     ["path: '/things'", "path: '/tickets'"],
     ["auth: 'bearer'", "auth: { header: 'x-desk-key' }"],
     [
@@ -116,6 +106,7 @@ it('takes a contract, its columns and one table', async () => {
     ],
     ["page_size: { parameter: 'limit', records: 500 },\n", ''],
     ["since: { parameter: 'updated_since', as: 'iso', changed: 'updated_at' },\n", ''],
+    ['requests_per_minute: 120', 'requests_per_minute: 60_000'],
     ["records: 'things'", "records: 'tickets'"],
     ["from: 'id', about: ''", "from: 'id', about: 'Ticket'"],
     [
@@ -131,6 +122,8 @@ it('takes a contract, its columns and one table', async () => {
     'schemas/support/sources/agents.ts',
     ["about: '',\n  owner: ''", "about: 'Who answers',\n  owner: 'support'"],
     ["table: 'things'", "table: 'agents'"],
+    // What is committed late has to be found by what transactions did, not by looking back for long.
+    ['overlap_minutes: 10', 'overlap_minutes: 0'],
     ["from: 'id', about: ''", "from: 'id', about: 'Agent'"],
     ["as: 'iso',\n      about: ''", "as: 'iso',\n      about: 'When it changed'"],
     ["from: '_deleted', about: ''", "from: '_deleted', about: 'Gone'"],
@@ -164,6 +157,41 @@ export const hours_by_agent = defineTable({
 FROM tickets t JOIN agents a ON a.id = t.agent WHERE NOT coalesce(a.is_deleted, false) GROUP BY a.name
 `,
   );
+  for (const [source, key, columns, sql] of [
+    [
+      'tickets',
+      'ticket',
+      { ticket: 'STRING', agent: 'STRING', hours: 'NUMERIC', changed_at: 'TIMESTAMP' },
+      'SELECT id AS ticket, agent, hours, updated_at AS changed_at FROM tickets',
+    ],
+    [
+      'agents',
+      'agent',
+      { agent: 'STRING', name: 'STRING', changed_at: 'TIMESTAMP', is_gone: 'BOOL' },
+      `SELECT id AS agent, name, updated_at AS changed_at, coalesce(is_deleted, false) AS is_gone
+FROM agents`,
+    ],
+  ] as const) {
+    const declared = Object.entries(columns).map(
+      ([name, type]) =>
+        `    ${name}: { type: '${type}',${name === key ? ' required: true,' : ''} about: 'As sent' },\n`,
+    );
+    write(
+      `schemas/support/tables/${key}_list.ts`,
+      `import { defineTable } from '../../contract.ts';
+
+export const ${key}_list = defineTable({
+  about: 'All ${source}',
+  grain: 'one ${key}',
+  key: ['${key}'],
+  reads: { 'support.${source}': 'all' },
+  columns: {
+${declared.join('')}  },
+});
+`,
+    );
+    write(`jobs/sql/support/${key}_list.sql`, `${sql}\n`);
+  }
   await tributary('render');
   for (const name of ['tickets', 'agents']) {
     const lines = readFileSync(file(`schemas/support/sources/${name}.ts`), 'utf8').split('\n');
@@ -197,16 +225,14 @@ it('is all there is to do', { timeout: 300_000 }, async () => {
     string,
     { readonly value: string }
   >;
-  const { admin } = JSON.parse(
+  const passwords = JSON.parse(
     readFileSync(join(postgresFolder(data), 'passwords.json'), 'utf8'),
   ) as { readonly admin: string };
   const url = new URL(secrets['shop-database-url']?.value ?? '');
   url.username = 'postgres';
-  url.password = admin;
-  await asAdmin(url.href, async (database) => {
-    await database.query(`CREATE TABLE agents (id text PRIMARY KEY, name text, updated_at timestamptz DEFAULT now());
-      INSERT INTO agents VALUES ('a1', 'Ann'), ('a2', 'Ben'), ('a3', 'Cem')`);
-  });
+  url.password = passwords.admin;
+  admin = url.href;
+  await createAgents(admin);
   await tributary('pull', 'support.tickets');
   await tributary('pull', 'support.agents');
   await tributary('settle', '--timeout', '240');
@@ -220,4 +246,98 @@ it('is all there is to do', { timeout: 300_000 }, async () => {
     { agent: 'Ann', tickets: 2, hours: '3.75' },
     { agent: 'Ben', tickets: 1, hours: '0.25' },
   ]);
+});
+
+/** Fires the schedules of both sources, and waits until what they asked for has been read and landed. */
+async function pulled(sources: readonly string[] = ['agents', 'tickets']): Promise<void> {
+  const { control } = target.config.buckets;
+  const look = (source: string) => readCheckpoint(target.world, control, 'support', source);
+  const before = await Promise.all(sources.map(look));
+  await tick(
+    target,
+    sources.map((source) => `pull-support-${source}`),
+  );
+  await expect
+    .poll(
+      async () => {
+        const now = await Promise.all(sources.map(look));
+        return now.map(({ edges, open, lease, trouble }, n) => ({
+          begun: JSON.stringify(edges) !== JSON.stringify(before[n]?.edges),
+          ...{ open, lease, trouble },
+        }));
+      },
+      { interval: 50, timeout: 120_000 },
+    )
+    .toEqual(sources.map(() => ({ begun: true, open: [], lease: null, trouble: null })));
+}
+
+/** The next pull finds the last full compare a day ago, after which it makes another. */
+async function aDayPasses(): Promise<void> {
+  const { control } = target.config.buckets;
+  await stepCheckpoint(target.world, control, 'support', 'agents', (held) => {
+    const full = new Date(Date.parse(held.edges['full'] ?? '') - 24 * 3_600_000).toISOString();
+    return { ...held, edges: { ...held.edges, full } };
+  });
+}
+
+const rowsOf = (sql: string) => target.world.warehouse.rows(sql);
+
+it('misses nothing of sources that move while they are read', { timeout: 600_000 }, async () => {
+  target = await openTarget({ data });
+  const sql = (text: string) => asAdmin(admin, (database) => database.query(text));
+  const writers = startWriters(admin);
+  let during = 0;
+  const pull = async (): Promise<void> => {
+    const before = writers.ended();
+    await pulled();
+    during += writers.ended() - before;
+    writers.letGo();
+  };
+  desk.open(20);
+  desk.move(true);
+  try {
+    await sql(`INSERT INTO agents VALUES ('brief', 'seen by changes alone');
+      DELETE FROM agents WHERE id IN ('gone', 'a3')`);
+    await pull();
+    await sql(`DELETE FROM agents WHERE id = 'brief'; INSERT INTO agents VALUES ('never', 'seen');
+      DELETE FROM agents WHERE id = 'never'`);
+    await aDayPasses();
+    await pull();
+    // Told as deleted, and there again.
+    await sql(`INSERT INTO agents VALUES ('a3', 'Cem again');
+      UPDATE agents SET name = 'Bea', updated_at = now() WHERE id = 'a2'`);
+    await pull();
+    await pull();
+    await aDayPasses();
+    await pull();
+    await pull();
+  } finally {
+    desk.move(false);
+    await writers.stop();
+  }
+  await pulled();
+  await aDayPasses();
+  await pulled(['agents']);
+  await tributary('settle', '--timeout', '240');
+  expect(during).toBeGreaterThan(30);
+  expect(desk.moves()).toBe(24);
+
+  expect(await rowsOf(ourSum)).toEqual([await agentsSum(admin)]);
+  expect(
+    await rowsOf(`SELECT agent, name, is_gone FROM support.agent_list
+      WHERE agent NOT LIKE 'row%' ORDER BY agent`),
+  ).toEqual([
+    { agent: 'a1', name: 'Ann', is_gone: false },
+    { agent: 'a2', name: 'Bea', is_gone: false },
+    { agent: 'a3', name: 'Cem again', is_gone: false },
+    { agent: 'brief', name: null, is_gone: true },
+    { agent: 'gone', name: null, is_gone: true },
+  ]);
+  const tickets = desk.tickets().map(({ id, agent, changed, hours }) => ({
+    ...{ ticket: id, agent, hours: Number(hours), changed: Date.parse(changed) },
+  }));
+  expect(
+    await rowsOf(`SELECT ticket, agent, CAST(hours AS FLOAT64) AS hours,
+      UNIX_MILLIS(changed_at) AS changed FROM support.ticket_list ORDER BY changed_at DESC`),
+  ).toEqual(tickets);
 });
