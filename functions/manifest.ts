@@ -180,6 +180,16 @@ export interface FailedRun {
   readonly failed_at: string;
 }
 
+/** An uploaded file that names no source, as it was met. */
+export interface MisplacedFile {
+  readonly format: 1;
+  /** Its place in the inbox bucket. */
+  readonly file: string;
+  readonly generation: string;
+  readonly arrived_at: string;
+  readonly reason: string;
+}
+
 export const batchName = (domain: string, sequence: number, attempt: number): string =>
   `${domain}-${sequence}-${attempt}`;
 
@@ -206,7 +216,8 @@ export const place = {
     `recompute/${domain}/${table}/${request}.json`,
   recomputeUnder: (domain: string) => `recompute/${domain}/`,
   uploadsEdge: 'uploads/edge.json',
-  misplaced: (run: string) => `uploads/misplaced/${run}.json`,
+  misplaced: (run: string) => `${place.misplacedUnder}${run}.json`,
+  misplacedUnder: 'uploads/misplaced/',
   checkpoint: (domain: string, source: string) => `checkpoints/${domain}/${source}.json`,
   bronze: (domain: string, source: string, day: string, run: string, attempt: string) =>
     `${domain}/${source}/dt=${day}/run=${run}/attempt=${attempt}/`,

@@ -13,7 +13,7 @@ import { catalog } from '../schemas/rendered/catalog.ts';
 import type { Config } from './config.ts';
 import { classified, Permanent, Transient } from './errors.ts';
 import { landed, openLanding } from './land.ts';
-import { createJson, place, readJson } from './manifest.ts';
+import { createJson, type MisplacedFile, place, readJson } from './manifest.ts';
 import { type Handler, type Message, notifiedObject } from './message.ts';
 import type { Refusal } from './readers/cut_text.ts';
 import { fileRecords } from './readers/uploaded_files.ts';
@@ -165,13 +165,15 @@ async function misplaced(
     .filter(([, { arrives }]) => arrives.kind === 'uploaded_files')
     .map(([source]) => `${source.replace('.', '/')}/`);
   const reason = `no source takes files there; put it under ${sources.sort().join(' or ')}`;
-  const created = await createJson(world.objects, config.buckets.control, place.misplaced(run), {
+  const met: MisplacedFile = {
     format: 1,
     file: name,
     generation,
     arrived_at: new Date(at).toISOString(),
     reason,
-  });
+  };
+  const { control } = config.buckets;
+  const created = await createJson(world.objects, control, place.misplaced(run), met);
   if (created === 'created') world.log('ERROR', 'upload_misplaced', { file: name, run, reason });
 }
 

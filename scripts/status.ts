@@ -2,6 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Command } from 'commander';
 import type { Checkpoint } from '../functions/checkpoint.ts';
+import { type Misplaced, misplacedFiles } from './misplaced.ts';
 import { drained, readPipeline } from './pipeline_state.ts';
 import { duration, table } from './progress.ts';
 import { type Queryable, queryable, shownQueryable } from './queryable.ts';
@@ -41,6 +42,8 @@ export interface Status {
     readonly code: string;
     readonly records: number;
   }[];
+  /** Files of the inbox that no source takes. */
+  readonly misplaced: readonly Misplaced[];
   readonly messages: Readonly<Record<string, number>>;
   readonly dead_letters: Readonly<Record<string, number>>;
 }
@@ -54,10 +57,11 @@ const drainedDomains = [...new Set([...drained.values()].map((name) => name.spli
 
 export async function readStatus(target: Target): Promise<Status> {
   const now = Date.now();
-  const [state, rejected, waits] = await Promise.all([
+  const [state, rejected, waits, misplaced] = await Promise.all([
     readPipeline(target),
     target.world.warehouse.rows(REJECTED),
     Promise.all(drainedDomains.map((domain) => queryable(target, domain))),
+    misplacedFiles(target),
   ]);
   return {
     sources: state.sources.map(({ name, checkpoint, leased }) => {
@@ -96,6 +100,7 @@ export async function readStatus(target: Target): Promise<Status> {
       code: String(row['code']),
       records: Number(row['records']),
     })),
+    misplaced,
     messages: Object.fromEntries(state.messages),
     dead_letters: Object.fromEntries(state.dead),
   };
@@ -161,9 +166,13 @@ export function shownStatus(status: Status): string {
           `  ${open_windows} windows stay open until they are read; every tick of its schedule asks again`,
         ],
   );
+  const misplaced = status.misplaced.map(
+    ({ file, arrived_at, reason }) => `${file} of ${arrived_at}: ${reason}`,
+  );
   return [
     ...sections.map(([title, rows]) => `${title}\n${rows.length === 0 ? '(none)' : table(rows)}`),
     ...(status.queryable.length === 0 ? [] : [shownQueryable(status.queryable)]),
+    ...(misplaced.length === 0 ? [] : [`files that name no source\n${misplaced.join('\n')}`]),
     ...(troubles.length === 0 ? [] : [`troubles\n${troubles.join('\n')}`]),
   ].join('\n\n');
 }

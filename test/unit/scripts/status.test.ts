@@ -1,6 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import { type Checkpoint, emptyCheckpoint, type Window } from '../../../functions/checkpoint.ts';
+import { misplacedFiles } from '../../../scripts/misplaced.ts';
 import { readTo, type Status, shownStatus } from '../../../scripts/status.ts';
+import type { Target } from '../../../scripts/target.ts';
+import { memoryObjects, virtualClock } from '../readers/virtual_world.ts';
 
 const at = (clock: string): string => `2026-11-21T${clock}:00.000Z`;
 const hot = (from: string, to: string): Window => ({ pass: 'hot', from: at(from), to: at(to) });
@@ -58,6 +61,7 @@ it('a trouble is shown whole, with when it happened and what comes next', () => 
     domains: [],
     queryable: [],
     rejected: [],
+    misplaced: [],
     messages: {},
     dead_letters: {},
   };
@@ -70,4 +74,36 @@ it('a trouble is shown whole, with when it happened and what comes next', () => 
   );
   expect(shownStatus(status)).toContain('  2 h  ');
   expect(shownStatus({ ...status, sources: [] })).not.toContain('troubles');
+  expect(shownStatus(status)).not.toContain('name no source');
+  const misplaced = [{ file: 'prices.csv', arrived_at: at('09:00'), reason: 'put it elsewhere' }];
+  expect(shownStatus({ ...status, misplaced })).toContain(
+    `files that name no source\nprices.csv of ${at('09:00')}: put it elsewhere`,
+  );
+});
+
+it('files that name no source are shown until they are put right', async () => {
+  const objects = memoryObjects(virtualClock(Date.parse(at('12:00'))));
+  const [inbox, control] = ['inbox', 'control'];
+  const put = (bucket: string, name: string, value: object, ifGeneration = '0') =>
+    objects.write(bucket, name, Buffer.from(JSON.stringify(value)), {
+      ifGeneration,
+      contentType: 'application/json',
+    });
+  for (const file of ['here.csv', 'gone.csv', 'replaced.csv']) {
+    await put(inbox, file, {});
+    const { generation = '' } = (await objects.stat(inbox, file)) ?? {};
+    const note = { format: 1, file, generation, arrived_at: at('09:00'), reason: 'why' };
+    await put(control, `uploads/misplaced/upload-${file}.json`, note);
+  }
+  const remove = async (file: string) => {
+    const { generation = '' } = (await objects.stat(inbox, file)) ?? {};
+    await objects.remove(inbox, file, { ifGeneration: generation });
+  };
+  await remove('gone.csv');
+  await remove('replaced.csv');
+  await put(inbox, 'replaced.csv', {});
+  const target = { world: { objects }, config: { buckets: { inbox, control } } };
+  expect(await misplacedFiles(target as unknown as Target)).toEqual([
+    { file: 'here.csv', arrived_at: at('09:00'), reason: 'why' },
+  ]);
 });
