@@ -72,9 +72,14 @@ export interface BoundQuery {
   readonly ordered: boolean;
 }
 
-/** What expressions need from the translator: subqueries, parameters and the statement's one clock reading. */
+export interface Parameter {
+  readonly name: string | undefined;
+  readonly bound: Bound;
+}
+
+/** What expressions need from the translation: subqueries, parameters and the statement's one clock reading. */
 export interface Binder {
-  subquery(query: Query, scope: Scope): BoundQuery;
+  query(query: Query, outer?: Scope): BoundQuery;
   parameter(name: string | number, at: number): Bound;
   /** The time of the statement, in microseconds since the epoch. */
   readonly nowMicros: bigint;

@@ -20,12 +20,12 @@ import type {
 } from './state.ts';
 import { tableKey } from './state.ts';
 import {
-  type TableInfo,
   type TranslatedQuery,
   type TranslateOptions,
   translateCondition,
   translateDml,
 } from './translate.ts';
+import type { TableInfo } from './translation.ts';
 import {
   columnType,
   duckdbType,

@@ -174,7 +174,7 @@ export function bindExpr(expr: Expr, scope: Scope, binder: Binder): Bound {
     case 'field':
       return field(bind(expr.expr), expr.name, at);
     case 'subquery': {
-      const query = binder.subquery(expr.query, scope);
+      const query = binder.query(expr.query, scope);
       if (expr.how === 'exists') return { sql: `EXISTS (${query.sql})`, type: 'BOOL' };
       const column = query.columns[0];
       if (column === undefined || query.columns.length > 1)
@@ -378,7 +378,7 @@ function membership(expr: Extract<Expr, { kind: 'in' }>, scope: Scope, binder: B
     const subject = coerce(value, element, 'operator IN UNNEST', at).sql;
     return { sql: `(${subject} ${not}IN (SELECT unnest(${array.sql})))`, type: 'BOOL' };
   }
-  const query = binder.subquery(expr.query as NonNullable<typeof expr.query>, scope);
+  const query = binder.query(expr.query as NonNullable<typeof expr.query>, scope);
   const column = query.columns[0];
   if (column === undefined || query.columns.length > 1)
     throw new QueryFault('Subquery of type IN must have only one output column', at);

@@ -3,10 +3,10 @@
  * No sockets, no files and no SQL engine here: rows lie in a Store (duckdb.ts on disk, memory.ts for simulations).
  */
 import type { Dml, Expr } from './ast.ts';
+import type { Parameter } from './bound.ts';
 import { parse } from './parse.ts';
 import { position, QueryFault, Refusal } from './refusal.ts';
 import { isDml, transactionOf } from './script.ts';
-import type { Parameter } from './translate.ts';
 import type { Field } from './type.ts';
 
 export interface TableReference {

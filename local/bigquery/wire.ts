@@ -1,9 +1,9 @@
 /** Values on the wire: rows as `{f: [{v}]}`, and query parameters. */
 import type { Json } from '@duckdb/node-api';
+import type { Parameter } from './bound.ts';
 import { type Bound, cast } from './bound.ts';
 import { literal, settled } from './expression.ts';
 import { Refusal } from './refusal.ts';
-import type { Parameter } from './translate.ts';
 import { duckdbType, scalarNamed, type Type, typeText } from './type.ts';
 
 export interface FormatOptions {
