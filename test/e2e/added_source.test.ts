@@ -1,8 +1,8 @@
 /**
- * Two sources that nobody has thought of, added as docs say: `new-source`, their columns, tables.
+ * Sources that nobody has thought of, added as docs say: `new-source`, their columns, tables.
  * Nothing else is written, and their records stand in the tables: functions, topics, secrets, grants
  * and schedules follow from the contracts. In a copy of the project, started as people start it.
- * Then both sources move all the time while they are pulled; at rest both sides are equal.
+ * Then what they read moves all the time while it is pulled; at rest both sides are equal.
  */
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -20,6 +20,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { promisify } from 'node:util';
+import { Client } from 'pg';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { readCheckpoint, stepCheckpoint } from '../../functions/checkpoint.ts';
 import { asAdmin } from '../../local/outside/postgres/server.ts';
@@ -92,6 +93,7 @@ afterAll(async () => {
 
 it('takes contracts, their columns and tables', async () => {
   await tributary('new-source', 'support', 'tickets', '--kind', 'rest_list');
+  await tributary('new-source', 'support', 'calls', '--kind', 'rest_list');
   await tributary('new-source', 'support', 'agents', '--kind', 'postgres_table');
   edit(
     'schemas/support/sources/tickets.ts',
@@ -116,6 +118,25 @@ it('takes contracts, their columns and tables', async () => {
     [
       '  },\n});',
       "    agent: { type: 'STRING', about: 'Who answers' },\n    hours: { type: 'NUMERIC', about: 'Time it took' },\n  },\n});",
+    ],
+  );
+  edit(
+    'schemas/support/sources/calls.ts',
+    ["about: '',\n  owner: ''", "about: 'Who called',\n  owner: 'support'"],
+    ["api: 'orders'", "api: 'desk'"],
+    ["'https://api.example.com'", `'${desk.url}'`],
+    ["path: '/things'", "path: '/calls'"],
+    ["auth: 'bearer'", "auth: { header: 'x-desk-key' }"],
+    ['records: 500', 'records: 4'],
+    // Each pull is the only one that reads what changed since the one before.
+    ['overlap_minutes: 10', 'overlap_minutes: 0'],
+    ['requests_per_minute: 120', 'requests_per_minute: 60_000'],
+    ["records: 'things'", "records: 'calls'"],
+    ["from: 'id', about: ''", "from: 'id', about: 'Call'"],
+    ["as: 'iso',\n      about: ''", "as: 'iso',\n      about: 'When it changed'"],
+    [
+      '  },\n});',
+      "    agent: { type: 'STRING', about: 'Who answered' },\n    minutes: { type: 'INT64', about: 'Time it took' },\n  },\n});",
     ],
   );
   edit(
@@ -165,6 +186,12 @@ FROM tickets t JOIN agents a ON a.id = t.agent WHERE NOT coalesce(a.is_deleted, 
       'SELECT id AS ticket, agent, hours, updated_at AS changed_at FROM tickets',
     ],
     [
+      'calls',
+      'call',
+      { call: 'STRING', agent: 'STRING', minutes: 'INT64', changed_at: 'TIMESTAMP' },
+      'SELECT id AS call, agent, minutes, updated_at AS changed_at FROM calls',
+    ],
+    [
       'agents',
       'agent',
       { agent: 'STRING', name: 'STRING', changed_at: 'TIMESTAMP', is_gone: 'BOOL' },
@@ -193,7 +220,7 @@ ${declared.join('')}  },
     write(`jobs/sql/support/${key}_list.sql`, `${sql}\n`);
   }
   await tributary('render');
-  for (const name of ['tickets', 'agents']) {
+  for (const name of ['tickets', 'calls', 'agents']) {
     const lines = readFileSync(file(`schemas/support/sources/${name}.ts`), 'utf8').split('\n');
     const columns = lines.findIndex((line) => line.startsWith('  columns: {'));
     expect(columns).toBeLessThan(25);
@@ -234,6 +261,7 @@ it('is all there is to do', { timeout: 300_000 }, async () => {
   admin = url.href;
   await createAgents(admin);
   await tributary('pull', 'support.tickets');
+  await tributary('pull', 'support.calls');
   await tributary('pull', 'support.agents');
   await tributary('settle', '--timeout', '240');
   const rows = await tributary(
@@ -248,8 +276,8 @@ it('is all there is to do', { timeout: 300_000 }, async () => {
   ]);
 });
 
-/** Fires the schedules of both sources, and waits until what they asked for has been read and landed. */
-async function pulled(sources: readonly string[] = ['agents', 'tickets']): Promise<void> {
+/** Fires schedules, and waits until what they asked for has been read and landed. */
+async function pulled(sources: readonly string[] = ['agents', 'calls', 'tickets']): Promise<void> {
   const { control } = target.config.buckets;
   const look = (source: string) => readCheckpoint(target.world, control, 'support', source);
   const before = await Promise.all(sources.map(look));
@@ -285,9 +313,12 @@ const rowsOf = (sql: string) => target.world.warehouse.rows(sql);
 it('misses nothing of sources that move while they are read', { timeout: 600_000 }, async () => {
   target = await openTarget({ data });
   const sql = (text: string) => asAdmin(admin, (database) => database.query(text));
+  const late = new Client(admin);
+  await late.connect();
   const writers = startWriters(admin);
   let during = 0;
   const pull = async (): Promise<void> => {
+    desk.open(6);
     const before = writers.ended();
     await pulled();
     during += writers.ended() - before;
@@ -296,10 +327,11 @@ it('misses nothing of sources that move while they are read', { timeout: 600_000
   desk.open(20);
   desk.move(true);
   try {
-    await sql(`INSERT INTO agents VALUES ('brief', 'seen by changes alone');
+    await late.query("BEGIN; INSERT INTO agents VALUES ('late', 'Eve')");
+    await sql(`INSERT INTO agents VALUES ('brief', 'Fay');
       DELETE FROM agents WHERE id IN ('gone', 'a3')`);
     await pull();
-    await sql(`DELETE FROM agents WHERE id = 'brief'; INSERT INTO agents VALUES ('never', 'seen');
+    await sql(`DELETE FROM agents WHERE id = 'brief'; INSERT INTO agents VALUES ('never', 'Gil');
       DELETE FROM agents WHERE id = 'never'`);
     await aDayPasses();
     await pull();
@@ -307,20 +339,27 @@ it('misses nothing of sources that move while they are read', { timeout: 600_000
     await sql(`INSERT INTO agents VALUES ('a3', 'Cem again');
       UPDATE agents SET name = 'Bea', updated_at = now() WHERE id = 'a2'`);
     await pull();
+    await late.query('COMMIT');
     await pull();
+    // Only the changes of that one pull, far behind the time that they tell, hold this row.
+    await sql("DELETE FROM agents WHERE id = 'late'");
     await aDayPasses();
     await pull();
     await pull();
   } finally {
     desk.move(false);
+    await late.end();
     await writers.stop();
   }
+  const [newest] = desk.calls().slice(-1);
+  await expect.poll(() => Date.now()).toBeGreaterThan(Date.parse(newest?.updated_at ?? ''));
   await pulled();
   await aDayPasses();
   await pulled(['agents']);
   await tributary('settle', '--timeout', '240');
-  expect(during).toBeGreaterThan(30);
-  expect(desk.moves()).toBe(24);
+  expect(during).toBeGreaterThan(6);
+  expect(desk.moves().tickets).toBe(24);
+  expect(desk.moves().calls).toBeGreaterThanOrEqual(6);
 
   expect(await rowsOf(ourSum)).toEqual([await agentsSum(admin)]);
   expect(
@@ -330,14 +369,22 @@ it('misses nothing of sources that move while they are read', { timeout: 600_000
     { agent: 'a1', name: 'Ann', is_gone: false },
     { agent: 'a2', name: 'Bea', is_gone: false },
     { agent: 'a3', name: 'Cem again', is_gone: false },
-    { agent: 'brief', name: null, is_gone: true },
-    { agent: 'gone', name: null, is_gone: true },
+    ...['brief', 'gone', 'late'].map((agent) => ({ agent, name: null, is_gone: true })),
   ]);
-  const tickets = desk.tickets().map(({ id, agent, changed, hours }) => ({
-    ...{ ticket: id, agent, hours: Number(hours), changed: Date.parse(changed) },
-  }));
   expect(
     await rowsOf(`SELECT ticket, agent, CAST(hours AS FLOAT64) AS hours,
       UNIX_MILLIS(changed_at) AS changed FROM support.ticket_list ORDER BY changed_at DESC`),
-  ).toEqual(tickets);
+  ).toEqual(
+    desk.tickets().map(({ id, agent, changed, hours }) => ({
+      ...{ ticket: id, agent, hours: Number(hours), changed: Date.parse(changed) },
+    })),
+  );
+  expect(
+    await rowsOf(`SELECT call, agent, minutes, UNIX_MILLIS(changed_at) AS changed
+      FROM support.call_list ORDER BY changed_at`),
+  ).toEqual(
+    desk.calls().map(({ id, agent, minutes, updated_at }) => ({
+      ...{ call: id, agent, minutes, changed: Date.parse(updated_at) },
+    })),
+  );
 });
