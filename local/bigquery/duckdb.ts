@@ -17,8 +17,8 @@ import type {
   Store,
   Table,
   Transaction,
-} from './state.ts';
-import { tableKey } from './state.ts';
+} from './store.ts';
+import { tableKey } from './store.ts';
 import {
   type TranslatedQuery,
   type TranslateOptions,

@@ -1,7 +1,7 @@
 /** Reading the files of a load job: every column checked against the schema before a value is taken. */
 import type { DuckDBConnection } from '@duckdb/node-api';
 import { Refusal } from './refusal.ts';
-import type { Staging } from './state.ts';
+import type { Staging } from './store.ts';
 import {
   columnType,
   duckdbType,

@@ -6,20 +6,19 @@
 import type { Warehouse } from '../../functions/world.ts';
 import type { Dml, Expr, Query, Select } from './ast.ts';
 import { parse } from './parse.ts';
-import { QueryFault, Refusal, unsupported } from './refusal.ts';
+import { QueryFault, Refusal, refusalOf, unsupported } from './refusal.ts';
+import { State } from './state.ts';
 import {
   type Catalog,
   type Entries,
   type Kind,
   type QueryContext,
-  refusalOf,
   type Staging,
-  State,
   type Store,
   type Table,
   type Transaction,
   tableKey,
-} from './state.ts';
+} from './store.ts';
 import type { Field } from './type.ts';
 
 export type Value = null | string | number | boolean | readonly Value[];
@@ -107,7 +106,7 @@ export function memoryBigquery(options: MemoryOptions): MemoryBigquery {
     },
     dropTable: async (dataset, table) => {
       if (store.get('table', tableKey(dataset, table)) !== undefined)
-        await state.deleteTable(dataset, table);
+        await state.datasets.removeTable(dataset, table);
     },
   };
   return {

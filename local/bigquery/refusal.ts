@@ -64,3 +64,21 @@ export class QueryFault extends Error {
 export function unsupported(what: string, at: number): QueryFault {
   return new QueryFault(`${what} is not supported locally`, at);
 }
+
+/** Any fault as what BigQuery would say; an unknown one is backendError, so that a caller tries again and the log tells. */
+export function refusalOf(error: unknown, source: string): Refusal {
+  if (error instanceof Refusal) return error;
+  if (error instanceof QueryFault) return error.in(source);
+  return new Refusal('backendError', error instanceof Error ? error.message : String(error));
+}
+
+/** How a refusal stands in an answer. */
+export interface ErrorProto {
+  readonly reason: string;
+  readonly message: string;
+  readonly location?: string;
+}
+
+export function errorProto({ reason, message, location }: Refusal): ErrorProto {
+  return { reason, message, ...(location !== undefined && { location }) };
+}

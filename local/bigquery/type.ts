@@ -1,5 +1,12 @@
 import { Refusal } from './refusal.ts';
 
+/** How a table is cut into partitions. */
+export interface TimePartitioning {
+  readonly type: 'DAY' | 'MONTH' | 'HOUR' | 'YEAR';
+  readonly field: string;
+  readonly expirationMs?: string;
+}
+
 /** A field of a table or result, in the REST API's own words. */
 export interface Field {
   readonly name: string;

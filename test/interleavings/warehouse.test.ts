@@ -35,13 +35,19 @@ test('what the handlers ask of BigQuery means the same there', async () => {
     now: () => pipeline.simulation.now,
     readRows: (uri) => rowsOf.get(uri),
   });
-  for (const dataset of ['email', 'ops', 'ops_staging']) await state.insertDataset(dataset, {});
+  for (const dataset of ['email', 'ops', 'ops_staging']) await state.datasets.insert(dataset, {});
   for (const [name, contract] of Object.entries(catalog.tables)) {
     const [dataset = '', id = ''] = name.split('.');
     const fields = bigqueryColumns(contract).filter(
       ({ name: column }) => name !== 'ops.fence' || column !== 'updated_at',
     );
-    await state.insertTable({ dataset, id, fields, requirePartitionFilter: false, resource: {} });
+    await state.datasets.insertTable({
+      dataset,
+      id,
+      fields,
+      requirePartitionFilter: false,
+      resource: {},
+    });
   }
   let scripts = 0;
   for (const job of jobs) {

@@ -35,11 +35,17 @@ async function inMemory(): Promise<Subject> {
     now: () => 1_767_225_600_000,
     readRows: (uri) => objects.get(uri),
   });
-  for (const dataset of ['email', 'ops', 'ops_staging']) await state.insertDataset(dataset, {});
+  for (const dataset of ['email', 'ops', 'ops_staging']) await state.datasets.insert(dataset, {});
   return {
     warehouse,
     makeTable: async (dataset, id, fields) => {
-      await state.insertTable({ dataset, id, fields, requirePartitionFilter: false, resource: {} });
+      await state.datasets.insertTable({
+        dataset,
+        id,
+        fields,
+        requirePartitionFilter: false,
+        resource: {},
+      });
     },
     putObject: async (uri, rows) => void objects.set(uri, rows),
     close: async () => undefined,

@@ -7,7 +7,8 @@ import type { Dml } from '../../../local/bigquery/ast.ts';
 import { DuckdbStore, rowsOf } from '../../../local/bigquery/duckdb.ts';
 import { Gate } from '../../../local/bigquery/gate.ts';
 import { parse } from '../../../local/bigquery/parse.ts';
-import { State, type Table } from '../../../local/bigquery/state.ts';
+import { State } from '../../../local/bigquery/state.ts';
+import type { Table } from '../../../local/bigquery/store.ts';
 
 const context = { nowMicros: 0n, parameters: [], defaultDataset: 'd' };
 let folder: string;
@@ -28,7 +29,7 @@ const open = async (): Promise<void> => {
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), 'bigquery-store-'));
   await open();
-  await state.insertDataset('d', {});
+  await state.datasets.insert('d', {});
 });
 
 afterEach(async () => {
@@ -37,7 +38,7 @@ afterEach(async () => {
 });
 
 const table = (id: string): Promise<Table> =>
-  state.insertTable({
+  state.datasets.insertTable({
     dataset: 'd',
     id,
     fields: [{ name: 'n', type: 'INT64' }],
@@ -79,13 +80,13 @@ test('a failed transaction leaves rows, tables and catalog as they were', async 
   await expect(
     store.write(async (transaction) => {
       await transaction.execute(parse('DELETE FROM t WHERE TRUE')[0] as Dml, context);
-      await transaction.drop(state.table('d', 't', transaction));
+      await transaction.drop(state.datasets.table('d', 't', transaction));
       transaction.remove('table', 'd.t');
       expect(transaction.get('table', 'd.t')).toBeUndefined();
       throw new Error('cut');
     }),
   ).rejects.toThrow('cut');
-  expect((await store.count(state.table('d', 't'))).rows).toBe(1);
+  expect((await store.count(state.datasets.table('d', 't'))).rows).toBe(1);
 });
 
 test('what was committed is there after a restart, with its tables', async () => {
@@ -93,9 +94,9 @@ test('what was committed is there after a restart, with its tables', async () =>
   await change('INSERT INTO t (n) VALUES (1), (2)');
   await store.close();
   await open();
-  expect((await store.count(state.table('d', 't'))).rows).toBe(2);
+  expect((await store.count(state.datasets.table('d', 't'))).rows).toBe(2);
   // A new table takes no rows of an older one.
-  expect((await table('u')).rows).not.toBe(state.table('d', 't').rows);
+  expect((await table('u')).rows).not.toBe(state.datasets.table('d', 't').rows);
 });
 
 test('the gate lets readers in together, and a commit alone', async () => {
