@@ -119,7 +119,11 @@ export interface RestListArrival {
     /** `Link: <...>; rel="next"` (RFC 8288). */
     | { readonly by: 'link' };
   readonly page_size?: { readonly parameter: string; readonly records: number };
-  /** How the list is narrowed to what changed since; absent = it is always read whole. */
+  /**
+   * How the list is narrowed to what changed since; absent = it is always read whole. Either way a
+   * record that vanishes from the list stays as it was: what can be deleted must say so itself
+   * (`deleted`), for of a list that moves while it is read absence proves nothing.
+   */
   readonly since?: {
     readonly parameter: string;
     /** Parameter of the exclusive end, where the API has one. */

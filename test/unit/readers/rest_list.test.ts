@@ -212,6 +212,44 @@ describe('the list moves while it is read', () => {
     expect(seen.size).toBe(90);
   });
 
+  test('what stands behind a flood of one instant is read by time, however it moved', async () => {
+    const at = UNTIL - 60 * MINUTE;
+    const flood = Array.from({ length: 50 }, (_, i) => order(`f${100 + i}`, at));
+    const later = Array.from({ length: 20 }, (_, i) => order(`l${i}`, at + (i + 1) * MINUTE));
+    const { orders, clock, context, logged } = ordersWorld({
+      cursors: 'offset',
+      rows: [...flood, ...later],
+    });
+    let rounds = 0;
+    // Each time the flood is walked past, all behind it move up by one before the next page.
+    const between = (page: Page): void => {
+      clock.advance(100);
+      const ids = rowsOf([page]).map(({ order_id }) => order_id);
+      if (ids.includes('of139') && rounds === 1) orders.insert([order('n', at + 30_000)]);
+      if (!ids.includes('of149')) return;
+      rounds += 1;
+      if (rounds === 1) orders.update('ol0:p1', { status: 'paid' });
+      if (rounds === 2) orders.update('on:p1', { status: 'paid' });
+    };
+    const { pages } = await readWhole(span(at - MINUTE, UNTIL), context(sized(20)), { between });
+    expect(rounds).toBe(2);
+    const seen = new Set(rowsOf(pages).map(({ order_id }) => order_id));
+    for (const { order_id } of [...flood, ...later]) expect(seen).toContain(order_id);
+    expect(logged).toEqual([]);
+  });
+
+  test('a flood of one instant among which later orders stand is read whole', async () => {
+    const at = UNTIL - 60 * MINUTE;
+    const flood = Array.from({ length: 90 }, (_, i) => order(`f${i}`, at));
+    const later = Array.from({ length: 60 }, (_, i) => order(`l${i}`, at + (i + 1) * 100));
+    const { orders, context } = ordersWorld({
+      listing: { roughly: 1_000 },
+      rows: [...flood, ...later],
+    });
+    const { pages } = await readWhole(span(at - MINUTE, UNTIL), context(sized(20)));
+    expect(versions(rowsOf(pages))).toEqual(versions(orders.book.rows()));
+  });
+
   test.each<[string, Partial<OrdersOptions>]>([
     ['newest first', { listing: 'newest' }],
     ['by id', { listing: 'id' }],
