@@ -1,10 +1,11 @@
 /** A query job that changes rows: one DML statement, or the load transaction. */
-import type { Dml } from './ast.ts';
+
 import type { QueryConfiguration } from './configuration.ts';
 import type { Datasets } from './datasets.ts';
-import { parse } from './parse.ts';
+import type { Dml } from './parse/ast.ts';
+import { parse } from './parse/parse.ts';
+import { isDml, transactionOf } from './parse/script.ts';
 import { position, Refusal } from './refusal.ts';
-import { isDml, transactionOf } from './script.ts';
 import { type QueryContext, type Transaction, tableKey } from './store.ts';
 
 /** One DML statement, or the load transaction. @returns the job's statistics */

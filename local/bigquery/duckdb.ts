@@ -1,12 +1,11 @@
 /** The rows and the catalog of the local BigQuery in one DuckDB file: what is committed survives a kill. */
 import { rm } from 'node:fs/promises';
 import { type DuckDBConnection, DuckDBInstance, type Json } from '@duckdb/node-api';
-import type { Dml, Expr } from './ast.ts';
-import type { TableUse } from './bound.ts';
 import { Gate } from './gate.ts';
 import { informationSchema } from './information_schema.ts';
 import { loadSql } from './load.ts';
 import { MACROS } from './macros.ts';
+import type { Dml, Expr } from './parse/ast.ts';
 import { QueryFault, Refusal } from './refusal.ts';
 import type {
   Catalog,
@@ -19,13 +18,14 @@ import type {
   Transaction,
 } from './store.ts';
 import { tableKey } from './store.ts';
+import type { TableUse } from './translate/bound.ts';
 import {
   type TranslatedQuery,
   type TranslateOptions,
   translateCondition,
   translateDml,
-} from './translate.ts';
-import type { TableInfo } from './translation.ts';
+} from './translate/translate.ts';
+import type { TableInfo } from './translate/translation.ts';
 import {
   columnType,
   duckdbType,

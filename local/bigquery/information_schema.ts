@@ -1,7 +1,7 @@
 /** INFORMATION_SCHEMA.TABLES, COLUMNS and PARTITIONS of a dataset, as tables that a query can read. */
 import { Refusal } from './refusal.ts';
 import type { Catalog, Table } from './store.ts';
-import type { TableInfo } from './translation.ts';
+import type { TableInfo } from './translate/translation.ts';
 import { columnType, duckdbType, quoteName, type Type, textLiteral, typeText } from './type.ts';
 
 type Columns = Readonly<Record<string, Type>>;

@@ -4,8 +4,8 @@
  * tree that the load transaction and its fence need; whatever else is asked is refused by name, never guessed.
  */
 import type { Warehouse } from '../../functions/world.ts';
-import type { Dml, Expr, Query, Select } from './ast.ts';
-import { parse } from './parse.ts';
+import type { Dml, Expr, Query, Select } from './parse/ast.ts';
+import { parse } from './parse/parse.ts';
 import { QueryFault, Refusal, refusalOf, unsupported } from './refusal.ts';
 import { State } from './state.ts';
 import {

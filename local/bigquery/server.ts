@@ -12,13 +12,13 @@ import { readFile } from 'node:fs/promises';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { gunzipSync } from 'node:zlib';
-import { datasetRoutes } from './dataset_routes.ts';
 import { DuckdbStore } from './duckdb.ts';
-import { Jobs } from './job_routes.ts';
 import { errorProto, Refusal, refusalOf } from './refusal.ts';
-import type { Body, Route, Service } from './service.ts';
+import { datasetRoutes } from './rest/dataset_routes.ts';
+import { Jobs } from './rest/job_routes.ts';
+import type { Body, Route, Service } from './rest/service.ts';
+import { tableRoutes } from './rest/table_routes.ts';
 import { State } from './state.ts';
-import { tableRoutes } from './table_routes.ts';
 
 export interface BigqueryOptions {
   readonly projectId: string;

@@ -1,8 +1,9 @@
 /** What is kept, and how: the catalog's entries, and transactions over them and their rows. */
-import type { Dml, Expr } from './ast.ts';
-import type { Parameter } from './bound.ts';
+
 import type { JobConfiguration } from './configuration.ts';
+import type { Dml, Expr } from './parse/ast.ts';
 import type { ErrorProto } from './refusal.ts';
+import type { Parameter } from './translate/bound.ts';
 import type { Field, TimePartitioning } from './type.ts';
 
 export interface Dataset {

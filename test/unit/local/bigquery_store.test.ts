@@ -3,10 +3,10 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import type { Dml } from '../../../local/bigquery/ast.ts';
 import { DuckdbStore, rowsOf } from '../../../local/bigquery/duckdb.ts';
 import { Gate } from '../../../local/bigquery/gate.ts';
-import { parse } from '../../../local/bigquery/parse.ts';
+import type { Dml } from '../../../local/bigquery/parse/ast.ts';
+import { parse } from '../../../local/bigquery/parse/parse.ts';
 import { State } from '../../../local/bigquery/state.ts';
 import type { Table } from '../../../local/bigquery/store.ts';
 

@@ -1,9 +1,9 @@
 /** The closed list of aggregates and of functions that need OVER. */
-import type { Call, Expr, OrderItem, WindowSpec } from './ast.ts';
+import type { Call, Expr, OrderItem, WindowSpec } from '../parse/ast.ts';
+import { QueryFault, unsupported } from '../refusal.ts';
+import { type Type, typeText } from '../type.ts';
 import { type Binder, type Bound, cast, coerce, isNumber, type Scope } from './bound.ts';
 import { Arguments } from './functions.ts';
-import { QueryFault, unsupported } from './refusal.ts';
-import { type Type, typeText } from './type.ts';
 
 interface Shape {
   readonly least: number;

@@ -1,5 +1,7 @@
 /** The closed list of scalar functions. What is not in FUNCTIONS is refused; each entry says which types it takes. */
-import type { Call, Expr } from './ast.ts';
+import type { Call, Expr } from '../parse/ast.ts';
+import { QueryFault, unsupported } from '../refusal.ts';
+import { type Type, textLiteral, typeText } from '../type.ts';
 import {
   type Binder,
   type Bound,
@@ -23,8 +25,6 @@ import {
   truncateDate,
   truncateTimestamp,
 } from './dates.ts';
-import { QueryFault, unsupported } from './refusal.ts';
-import { type Type, textLiteral, typeText } from './type.ts';
 
 export class Arguments {
   readonly call: Call;

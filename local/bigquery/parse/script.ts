@@ -1,6 +1,7 @@
 /** The one script that is understood: the load transaction. */
+
+import { unsupported } from '../refusal.ts';
 import type { Dml, Statement } from './ast.ts';
-import { unsupported } from './refusal.ts';
 
 export interface TransactionScript {
   readonly asserts: readonly Extract<Statement, { kind: 'assert' }>[];

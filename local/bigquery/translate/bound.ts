@@ -1,6 +1,6 @@
-import type { Expr, LiteralType, Query, WindowSpec } from './ast.ts';
-import { QueryFault, unsupported } from './refusal.ts';
-import { duckdbType, sameType, type Type, textLiteral, typeText } from './type.ts';
+import type { Expr, LiteralType, Query, WindowSpec } from '../parse/ast.ts';
+import { QueryFault, unsupported } from '../refusal.ts';
+import { duckdbType, sameType, type Type, textLiteral, typeText } from '../type.ts';
 
 /** A column of a table as one FROM clause reads it: what partition filters and dry-run bytes are counted on. */
 export interface TableUse {

@@ -1,8 +1,8 @@
 /** Rows as the REST API gives them: a page at a time, with their schema. */
-import type { DuckdbStore } from './duckdb.ts';
-import { Refusal } from './refusal.ts';
-import type { TranslatedQuery } from './translate.ts';
-import { type Field, resultField } from './type.ts';
+import type { DuckdbStore } from '../duckdb.ts';
+import { Refusal } from '../refusal.ts';
+import type { TranslatedQuery } from '../translate/translate.ts';
+import { type Field, resultField } from '../type.ts';
 import { type FormatOptions, wireRow } from './wire.ts';
 
 const PAGE_ROWS = 10_000;

@@ -1,4 +1,4 @@
-import { QueryFault } from './refusal.ts';
+import { QueryFault } from '../refusal.ts';
 
 /** A token of GoogleSQL. `at` and `end` are offsets in the source; `text` is decoded (no quotes, escapes resolved). */
 export interface Token {

@@ -1,8 +1,9 @@
 /** Expressions of GoogleSQL, loosest binding first. */
+
+import { unsupported } from '../refusal.ts';
 import type { Call, Expr, FrameBound, OrderItem, Query, TypeName, WindowSpec } from './ast.ts';
 import { Cursor, RESERVED } from './cursor.ts';
 import type { Token } from './lex.ts';
-import { unsupported } from './refusal.ts';
 
 /** Functions without parentheses, and functions whose name is a reserved word. */
 const BARE_CALLS = new Set(['CURRENT_DATE', 'CURRENT_TIMESTAMP']);

@@ -4,14 +4,14 @@ import {
   checkConfiguration,
   type JobConfiguration,
   type QueryConfiguration,
-} from './configuration.ts';
+} from '../configuration.ts';
+import type { QueryResult } from '../duckdb.ts';
+import { type ErrorProto, errorProto, Refusal, refusalOf } from '../refusal.ts';
+import { type Job, jobKey } from '../store.ts';
 import { dryRun } from './dry_run.ts';
-import type { QueryResult } from './duckdb.ts';
 import { formatOf, pageOf, schemaOf } from './pages.ts';
-import { type ErrorProto, errorProto, Refusal, refusalOf } from './refusal.ts';
 import { isSelect, type Select, Selects } from './selects.ts';
 import type { Body, Call, Route, Service } from './service.ts';
-import { type Job, jobKey } from './store.ts';
 import { type FormatOptions, queryParameters } from './wire.ts';
 
 export class Jobs {

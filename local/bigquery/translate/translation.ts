@@ -1,7 +1,7 @@
 /** What the parts of one statement share while it is translated. */
-import type { Query } from './ast.ts';
+import type { Query } from '../parse/ast.ts';
+import type { Type } from '../type.ts';
 import type { Binder, TableUse } from './bound.ts';
-import type { Type } from './type.ts';
 
 /** A table as the catalog knows it. `sql` is what FROM reads in DuckDB. */
 export interface TableInfo {

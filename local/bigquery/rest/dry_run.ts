@@ -1,12 +1,12 @@
 /** A dry run: what a query would read, and the columns of its answer. */
-import type { JobConfiguration } from './configuration.ts';
+import type { JobConfiguration } from '../configuration.ts';
+import { parse } from '../parse/parse.ts';
+import { isDml } from '../parse/script.ts';
+import { Refusal, refusalOf } from '../refusal.ts';
+import { type TranslatedQuery, translateDml } from '../translate/translate.ts';
 import { schemaOf } from './pages.ts';
-import { parse } from './parse.ts';
-import { Refusal, refusalOf } from './refusal.ts';
-import { isDml } from './script.ts';
 import { isSelect, translated } from './selects.ts';
 import type { Service } from './service.ts';
-import { type TranslatedQuery, translateDml } from './translate.ts';
 import { queryParameters } from './wire.ts';
 
 export async function dryRun(

@@ -1,8 +1,8 @@
 /** Which conditions let BigQuery skip partitions: a comparison of the bare partition column with constants. */
-import type { Expr } from './ast.ts';
+import type { Expr } from '../parse/ast.ts';
+import { QueryFault } from '../refusal.ts';
 import type { Binder, Scope, Source, TableUse } from './bound.ts';
 import { containsSubquery, pathsOf } from './expression.ts';
-import { QueryFault } from './refusal.ts';
 
 /** Notes the usable parts of a WHERE or ON condition at the tables they restrict. `allowed` limits it to one side of a join. */
 export function notePartitionFilters(

@@ -1,10 +1,10 @@
 /** `tables` and `tabledata` of the REST API. */
-import { rowsOf } from './duckdb.ts';
+import { rowsOf } from '../duckdb.ts';
+import { Refusal } from '../refusal.ts';
+import { type Table, type TableDraft, tableKey } from '../store.ts';
+import { columnType, type Field, type TimePartitioning } from '../type.ts';
 import { formatOf, pageOf } from './pages.ts';
-import { Refusal } from './refusal.ts';
 import type { Body, Call, Route, Service } from './service.ts';
-import { type Table, type TableDraft, tableKey } from './store.ts';
-import { columnType, type Field, type TimePartitioning } from './type.ts';
 
 const TABLES = /^datasets\/(\w+)\/tables$/;
 const TABLE = /^datasets\/(\w+)\/tables\/([^/]+)$/;

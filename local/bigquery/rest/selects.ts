@@ -1,12 +1,12 @@
 /** SELECTs: queries that change nothing, live in memory, and keep their rows in the results database. */
-import type { JobConfiguration, QueryConfiguration } from './configuration.ts';
-import type { QueryResult } from './duckdb.ts';
-import { parse } from './parse.ts';
-import { type ErrorProto, errorProto, Refusal, refusalOf } from './refusal.ts';
-import { isDml } from './script.ts';
+import type { JobConfiguration, QueryConfiguration } from '../configuration.ts';
+import type { QueryResult } from '../duckdb.ts';
+import { parse } from '../parse/parse.ts';
+import { isDml } from '../parse/script.ts';
+import { type ErrorProto, errorProto, Refusal, refusalOf } from '../refusal.ts';
+import { jobKey } from '../store.ts';
+import { type TranslatedQuery, translateQuery } from '../translate/translate.ts';
 import type { Service } from './service.ts';
-import { jobKey } from './store.ts';
-import { type TranslatedQuery, translateQuery } from './translate.ts';
 import { queryParameters } from './wire.ts';
 
 /** At most so many results are kept. */

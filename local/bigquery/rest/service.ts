@@ -1,6 +1,6 @@
 /** What the REST API's parts share, and how each says which calls it answers. */
-import type { DuckdbStore } from './duckdb.ts';
-import type { State } from './state.ts';
+import type { DuckdbStore } from '../duckdb.ts';
+import type { State } from '../state.ts';
 
 export interface Service {
   readonly store: DuckdbStore;

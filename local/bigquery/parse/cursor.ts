@@ -1,6 +1,7 @@
 /** The parser's place in the tokens of a script, and what it says when another token was expected. */
+
+import { QueryFault } from '../refusal.ts';
 import { lex, type Token } from './lex.ts';
-import { QueryFault } from './refusal.ts';
 
 /** Words that name nothing unless they are quoted. */
 export const RESERVED = new Set(

@@ -1,6 +1,9 @@
 /** Expressions of GoogleSQL to DuckDB's SQL, typed on the way; what has no rule here is refused. */
+
+import type { Call, Expr, TypeName } from '../parse/ast.ts';
+import { QueryFault, unsupported } from '../refusal.ts';
+import { duckdbType, sameType, scalarNamed, type Type, textLiteral, typeText } from '../type.ts';
 import { aggregateOrAnalytic, needsAggregateOrOver } from './aggregates.ts';
-import type { Call, Expr, TypeName } from './ast.ts';
 import {
   type Binder,
   type Bound,
@@ -14,8 +17,6 @@ import {
 } from './bound.ts';
 import { extractPart } from './dates.ts';
 import { FUNCTION_NAMES, quotient, scalarFunction, shifted, toText } from './functions.ts';
-import { QueryFault, unsupported } from './refusal.ts';
-import { duckdbType, sameType, scalarNamed, type Type, textLiteral, typeText } from './type.ts';
 
 const COMPARISONS = new Set(['=', '<>', '<', '>', '<=', '>=']);
 

@@ -1,12 +1,13 @@
 /** A whole query: WITH, set operations, ORDER BY and LIMIT around its SELECTs. */
+
+import type { Body, Expr, OrderItem, Query } from '../parse/ast.ts';
+import { QueryFault, unsupported } from '../refusal.ts';
+import { typeText } from '../type.ts';
 import { orderSql } from './aggregates.ts';
-import type { Body, Expr, OrderItem, Query } from './ast.ts';
 import { type BoundQuery, coerced, commonType, type Scope } from './bound.ts';
 import { relationOf } from './from.ts';
-import { QueryFault, unsupported } from './refusal.ts';
 import { bindSelect, ordinalOf } from './select.ts';
 import type { Translation } from './translation.ts';
-import { typeText } from './type.ts';
 
 /** @param outer what an enclosing query lets this one see */
 export function bindQuery(

@@ -1,5 +1,7 @@
 /** FROM: tables, WITH queries, subqueries, arrays, and their joins. */
-import type { From } from './ast.ts';
+import type { From } from '../parse/ast.ts';
+import { QueryFault, Refusal, unsupported } from '../refusal.ts';
+import { typeText } from '../type.ts';
 import {
   type Bound,
   type BoundQuery,
@@ -12,9 +14,7 @@ import {
   type TableUse,
 } from './bound.ts';
 import { notePartitionFilters, usesOf } from './prune.ts';
-import { QueryFault, Refusal, unsupported } from './refusal.ts';
 import type { TableInfo, Translation } from './translation.ts';
-import { typeText } from './type.ts';
 
 interface BoundFrom {
   readonly sql: string;

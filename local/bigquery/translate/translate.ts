@@ -1,5 +1,7 @@
 /** GoogleSQL statements to DuckDB's SQL. Works on the tree of parse.ts; every name is resolved and every type known. */
-import type { Dml, Expr, Query } from './ast.ts';
+import type { Dml, Expr, Query } from '../parse/ast.ts';
+import { QueryFault } from '../refusal.ts';
+import type { Type } from '../type.ts';
 import {
   type Bound,
   type BoundQuery,
@@ -12,9 +14,7 @@ import { bindDml } from './dml.ts';
 import { bindExpr, settled } from './expression.ts';
 import { demandFilters } from './prune.ts';
 import { bindQuery } from './query.ts';
-import { QueryFault } from './refusal.ts';
 import type { Cte, TableInfo, Translation } from './translation.ts';
-import type { Type } from './type.ts';
 
 export interface TranslateOptions {
   /** Finds a table by its path ([project,] dataset, table; a default dataset applied); throws a Refusal of reason notFound. */

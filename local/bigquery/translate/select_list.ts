@@ -1,7 +1,7 @@
 /** The select list: expressions as they stand, and what `*` stands for. */
-import type { Expr, SelectItem } from './ast.ts';
+import type { Expr, SelectItem } from '../parse/ast.ts';
+import { QueryFault } from '../refusal.ts';
 import type { Bound, Column, Scope } from './bound.ts';
-import { QueryFault } from './refusal.ts';
 import type { Translation } from './translation.ts';
 
 /** A column of the result: an expression, or one bound already that `*` stands for. */

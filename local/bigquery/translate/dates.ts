@@ -1,5 +1,5 @@
-import { QueryFault, unsupported } from './refusal.ts';
-import { textLiteral } from './type.ts';
+import { QueryFault, unsupported } from '../refusal.ts';
+import { textLiteral } from '../type.ts';
 
 const WEEKDAYS = ['SUNDAY', 'MONDAY', 'TUESDAY', 'WEDNESDAY', 'THURSDAY', 'FRIDAY', 'SATURDAY'];
 

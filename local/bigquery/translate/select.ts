@@ -1,14 +1,15 @@
 /** One SELECT, from its rows to its order. */
+
+import type { Expr, OrderItem, Select, WindowSpec } from '../parse/ast.ts';
+import { QueryFault } from '../refusal.ts';
+import { typeText } from '../type.ts';
 import { orderSql } from './aggregates.ts';
-import type { Expr, OrderItem, Select, WindowSpec } from './ast.ts';
 import { type Bound, type BoundQuery, coerce, type Scope } from './bound.ts';
 import { containsAggregate, containsWindow, pathsOf, settled } from './expression.ts';
 import { bindFrom } from './from.ts';
 import { notePartitionFilters } from './prune.ts';
-import { QueryFault } from './refusal.ts';
 import { expanded, type Item } from './select_list.ts';
 import type { Translation } from './translation.ts';
-import { typeText } from './type.ts';
 
 /** @param limit LIMIT and OFFSET in SQL, or nothing */
 export function bindSelect(

@@ -4,10 +4,11 @@
  * cannot read ASSERT or a MERGE into a column named `sequence`. Here the grammar is the closed list of forms: what has
  * no rule below is a syntax error or is refused by name, with its position, and never reaches DuckDB.
  */
+
+import { QueryFault, unsupported } from '../refusal.ts';
 import type { Assignment, Dml, Statement } from './ast.ts';
 import type { Token } from './lex.ts';
 import { Queries } from './parse_query.ts';
-import { QueryFault, unsupported } from './refusal.ts';
 
 const STATEMENTS_REFUSED = new Set(
   'CREATE DROP ALTER TRUNCATE DECLARE SET CALL EXECUTE EXPORT LOAD GRANT REVOKE IF LOOP WHILE REPEAT FOR RAISE ROLLBACK FROM'.split(

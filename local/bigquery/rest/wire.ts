@@ -1,10 +1,10 @@
 /** Values on the wire: rows as `{f: [{v}]}`, and query parameters. */
 import type { Json } from '@duckdb/node-api';
-import type { Parameter } from './bound.ts';
-import { type Bound, cast } from './bound.ts';
-import { literal, settled } from './expression.ts';
-import { Refusal } from './refusal.ts';
-import { duckdbType, scalarNamed, type Type, typeText } from './type.ts';
+import { Refusal } from '../refusal.ts';
+import type { Parameter } from '../translate/bound.ts';
+import { type Bound, cast } from '../translate/bound.ts';
+import { literal, settled } from '../translate/expression.ts';
+import { duckdbType, scalarNamed, type Type, typeText } from '../type.ts';
 
 export interface FormatOptions {
   readonly useInt64Timestamp?: boolean | string;

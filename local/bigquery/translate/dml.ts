@@ -1,11 +1,11 @@
 /** INSERT, UPDATE, DELETE and MERGE. */
-import type { Assignment, Dml, Expr, Query } from './ast.ts';
+import type { Assignment, Dml, Expr, Query } from '../parse/ast.ts';
+import { QueryFault } from '../refusal.ts';
+import { typeText } from '../type.ts';
 import { type Bound, coerce, coerced, type Scope } from './bound.ts';
 import { bindFrom, noteUse, tableRelation } from './from.ts';
 import { notePartitionFilters } from './prune.ts';
-import { QueryFault } from './refusal.ts';
 import type { TableInfo, Translation } from './translation.ts';
-import { typeText } from './type.ts';
 
 /** A change of one table, and which. */
 export function bindDml(

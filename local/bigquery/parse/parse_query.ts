@@ -1,7 +1,8 @@
 /** Queries of GoogleSQL: WITH, SELECT, set operations, FROM and its joins. */
+
+import { QueryFault, unsupported } from '../refusal.ts';
 import type { Body, Expr, From, GroupBy, OrderItem, Query, Select, SelectItem } from './ast.ts';
 import { Expressions } from './parse_expression.ts';
-import { QueryFault, unsupported } from './refusal.ts';
 
 export class Queries extends Expressions {
   query(): Query {
