@@ -148,9 +148,9 @@ async function startParts(
   const storageRoot = join(data, 'storage');
   const storage = await startStorage({ root: storageRoot, publish, log });
   closing.push(() => storage.close());
-  for (const bucket of declared.buckets) storage.state.declareBucket(bucket);
+  for (const bucket of declared.buckets) storage.state.buckets.declare(bucket);
   for (const { name } of declared.buckets) {
-    storage.state.declareNotifications(name, declared.notifications[name] ?? []);
+    storage.state.notifications.declare(name, declared.notifications[name] ?? []);
   }
   await storage.durable();
   const buckets = Object.fromEntries(

@@ -86,7 +86,7 @@ export function variablesOf(
 
 async function serve(root: string, more: readonly string[]): Promise<void> {
   const storage = await startStorage({ root: join(root, 'storage') });
-  for (const name of [...Object.values(buckets), ...more]) storage.state.declareBucket({ name });
+  for (const name of [...Object.values(buckets), ...more]) storage.state.buckets.declare({ name });
   const pubsub = await startPubsub({ root: join(root, 'pubsub') });
   pubsub.state.declareTopic({ name: `projects/${PROJECT}/topics/pull-hubspot` });
   declareDrained(pubsub);

@@ -63,7 +63,7 @@ async function* blocks(content: Content, { start, end }: Range): AsyncGenerator<
 
 export async function download(exchange: Exchange, bucket: string, name: string): Promise<void> {
   const { request, response, state, query } = exchange;
-  const { resource, content } = state.open(bucket, name, readOptions(query));
+  const { resource, content } = state.objects.open(bucket, name, readOptions(query));
   try {
     const gzip = resource.contentEncoding === 'gzip';
     const accepts = /\bgzip\b/.test(String(request.headers['accept-encoding'] ?? ''));

@@ -20,7 +20,7 @@ export interface NotificationConfig {
   readonly payloadFormat: 'JSON_API_V1' | 'NONE';
 }
 
-/** A message that is owed to a topic until `StorageState.notified` is told that it was published. */
+/** A message that is owed to a topic until it is said to be published. */
 export interface Notification {
   readonly id: number;
   readonly topic: string;

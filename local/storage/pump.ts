@@ -32,19 +32,19 @@ export class NotificationPump {
     if (this.#closed || this.#running || this.#timer) return;
     this.#running = this.#run().finally(() => {
       this.#running = undefined;
-      if (this.#state.pendingNotifications().length === 0) return;
+      if (this.#state.notifications.pending().length === 0) return;
       if (!this.#timer) this.wake();
     });
   }
 
   async #run(): Promise<void> {
-    const queue = this.#state.pendingNotifications().values();
+    const queue = this.#state.notifications.pending().values();
     let failure: unknown;
     const deliver = async (message: Notification): Promise<void> => {
       const { id, topic, data, attributes } = message;
       try {
         await this.#publish(topic, { data: Buffer.from(data), attributes });
-        this.#state.notified([id]);
+        this.#state.notifications.notified([id]);
         this.#wait = FIRST_WAIT_MS;
       } catch (error) {
         failure = error;

@@ -1,9 +1,11 @@
 /** Reading a request of the JSON API: its query, conditions, JSON body and claimed checksums. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { invalid } from './errors.ts';
+import type { WriteOptions } from './objects.ts';
 import type { Preconditions } from './preconditions.ts';
 import { type ObjectFields, WRITABLE_TEXT } from './resource.ts';
-import type { ReadOptions, StorageState, WriteOptions } from './state.ts';
+import type { StorageState } from './state.ts';
+import type { ReadOptions } from './versions.ts';
 
 const MAX_JSON = 10 * 1024 * 1024;
 

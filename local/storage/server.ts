@@ -15,6 +15,9 @@ import { Journal } from '../journal.ts';
 import { DiskBlobs, PRIVATE_FOLDER } from './disk.ts';
 import { download } from './download.ts';
 import { StorageError } from './errors.ts';
+import type { ListOptions } from './listing.ts';
+import type { Entry } from './memory.ts';
+import type { ObjectPatch } from './objects.ts';
 import { NotificationPump, type Publish } from './pump.ts';
 import {
   answer,
@@ -27,7 +30,7 @@ import {
   wholeNumber,
 } from './request.ts';
 import type { BucketConfig } from './resource.ts';
-import { type Entry, type ListOptions, type ObjectPatch, StorageState } from './state.ts';
+import { StorageState } from './state.ts';
 import { Uploads } from './upload.ts';
 
 export interface StorageServerOptions {
@@ -179,10 +182,10 @@ const wrongMethod = (): StorageError =>
 
 async function buckets({ request, response, query, state, durable }: Exchange): Promise<void> {
   if (request.method === 'GET') {
-    const items = state.listBuckets(query.get('prefix') ?? '');
+    const items = state.buckets.list(query.get('prefix') ?? '');
     answer(response, 200, { kind: 'storage#buckets', items });
   } else if (request.method === 'POST') {
-    const resource = state.insertBucket((await readJson(request)) as unknown as BucketConfig);
+    const resource = state.buckets.insert((await readJson(request)) as unknown as BucketConfig);
     await durable();
     answer(response, 200, resource);
   } else throw wrongMethod();
@@ -192,13 +195,13 @@ async function oneBucket(exchange: Exchange, bucket: string): Promise<void> {
   const { request, response, query, state, durable } = exchange;
   const conditions = preconditions(query);
   if (request.method === 'GET') {
-    answer(response, 200, state.getBucket(bucket, conditions));
+    answer(response, 200, state.buckets.get(bucket, conditions));
   } else if (request.method === 'PATCH' || request.method === 'PUT') {
-    const resource = state.patchBucket(bucket, await readJson(request), conditions);
+    const resource = state.buckets.patch(bucket, await readJson(request), conditions);
     await durable();
     answer(response, 200, resource);
   } else if (request.method === 'DELETE') {
-    state.deleteBucket(bucket, conditions);
+    state.buckets.remove(bucket, conditions);
     await durable();
     answer(response, 204);
   } else throw wrongMethod();
@@ -210,16 +213,16 @@ async function notifications(
   id: string | undefined,
 ): Promise<void> {
   if (id === undefined && request.method === 'GET') {
-    const items = state.listNotifications(bucket);
+    const items = state.notifications.list(bucket);
     answer(response, 200, { kind: 'storage#notifications', items });
   } else if (id === undefined && request.method === 'POST') {
-    const resource = state.insertNotification(bucket, await readJson(request));
+    const resource = state.notifications.insert(bucket, await readJson(request));
     await durable();
     answer(response, 200, resource);
   } else if (id !== undefined && request.method === 'GET') {
-    answer(response, 200, state.getNotification(bucket, id));
+    answer(response, 200, state.notifications.get(bucket, id));
   } else if (id !== undefined && request.method === 'DELETE') {
-    state.deleteNotification(bucket, id);
+    state.notifications.remove(bucket, id);
     await durable();
     answer(response, 204);
   } else throw wrongMethod();
@@ -239,7 +242,7 @@ async function list({ request, response, query, state }: Exchange, bucket: strin
   }
   const maxResults = query.get('maxResults');
   if (maxResults !== null) options['maxResults'] = wholeNumber('maxResults', maxResults);
-  const page = state.list(bucket, options as ListOptions);
+  const page = state.objects.list(bucket, options as ListOptions);
   answer(response, 200, {
     kind: 'storage#objects',
     ...(page.nextPageToken === undefined ? {} : { nextPageToken: page.nextPageToken }),
@@ -252,9 +255,14 @@ async function oneObject(exchange: Exchange, bucket: string, name: string): Prom
   const { request, response, query, state, durable } = exchange;
   const options = readOptions(query);
   if (request.method === 'GET' || request.method === 'HEAD') {
-    answer(response, 200, state.get(bucket, name, options));
+    answer(response, 200, state.objects.get(bucket, name, options));
   } else if (request.method === 'PATCH') {
-    const resource = state.patch(bucket, name, (await readJson(request)) as ObjectPatch, options);
+    const resource = state.objects.patch(
+      bucket,
+      name,
+      (await readJson(request)) as ObjectPatch,
+      options,
+    );
     await durable();
     answer(response, 200, resource);
   } else if (request.method === 'PUT') {
@@ -268,18 +276,23 @@ async function oneObject(exchange: Exchange, bucket: string, name: string): Prom
       metadata: null,
     };
     const body = await readJson(request);
-    const kept = state.get(bucket, name, options);
+    const kept = state.objects.get(bucket, name, options);
     // An update replaces the whole set of fields: what is not given is removed.
     const removed = Object.fromEntries(
       Object.keys(kept.metadata ?? {}).map((key) => [key, null] as const),
     );
     const fields = objectFields(body);
     const metadata = { ...removed, ...fields.metadata };
-    const resource = state.patch(bucket, name, { ...cleared, ...fields, metadata }, options);
+    const resource = state.objects.patch(
+      bucket,
+      name,
+      { ...cleared, ...fields, metadata },
+      options,
+    );
     await durable();
     answer(response, 200, resource);
   } else if (request.method === 'DELETE') {
-    state.delete(bucket, name, options);
+    state.objects.delete(bucket, name, options);
     await durable();
     answer(response, 204);
   } else throw wrongMethod();
@@ -301,7 +314,7 @@ async function compose(exchange: Exchange, bucket: string, name: string): Promis
     },
   );
   const given = body['destination'] !== undefined;
-  const resource = await state.compose(bucket, sources, name, {
+  const resource = await state.objects.compose(bucket, sources, name, {
     ...(given ? { fields: objectFields(destination) } : {}),
     preconditions: preconditions(query),
     claimed: claimedChecksums(destination, undefined),
@@ -325,7 +338,7 @@ async function copy(
     const match = /^ifSource((?:Meta)?[gG]eneration(?:Not)?Match)$/.exec(key);
     if (match) conditions[`if${match[1]}`] = value;
   }
-  const resource = await state.copy(
+  const resource = await state.objects.copy(
     {
       ...source,
       ...(generation === null ? {} : { generation }),

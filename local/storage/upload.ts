@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import type { DiskBlobs, StagedWriter } from './disk.ts';
 import { invalid, required, StorageError } from './errors.ts';
+import type { WriteOptions } from './objects.ts';
 import {
   answer,
   claimedChecksums,
@@ -13,7 +14,6 @@ import {
   readJson,
 } from './request.ts';
 import type { ObjectResource } from './resource.ts';
-import type { WriteOptions } from './state.ts';
 
 const MAX_HEAD = 1 << 20;
 const MAX_SESSIONS = 10_000;
@@ -76,7 +76,7 @@ export class Uploads {
       preconditions: preconditions(query),
       claimed: claimedChecksums({}, request.headers['x-goog-hash']),
     };
-    state.checkWrite(bucket, name, options.preconditions);
+    state.objects.checkWrite(bucket, name, options.preconditions);
     await this.#take(exchange, bucket, name, options, request);
   }
 
@@ -85,7 +85,7 @@ export class Uploads {
     const parts = await multipart(request);
     const name = nameOf(query, parts.metadata);
     const options = writeOptions(exchange, parts.metadata, parts.contentType);
-    state.checkWrite(bucket, name, options.preconditions);
+    state.objects.checkWrite(bucket, name, options.preconditions);
     await this.#take(exchange, bucket, name, options, parts.media);
   }
 
@@ -103,7 +103,7 @@ export class Uploads {
       writer.abandon();
       throw error;
     }
-    const resource = state.insert(bucket, name, await writer.end(), options);
+    const resource = state.objects.insert(bucket, name, await writer.end(), options);
     await durable();
     answer(response, 200, resource);
   }
@@ -116,7 +116,7 @@ export class Uploads {
     const name = nameOf(query, metadata);
     const type = request.headers['x-upload-content-type'];
     const options = writeOptions(exchange, metadata, typeof type === 'string' ? type : undefined);
-    state.checkWrite(bucket, name, options.preconditions);
+    state.objects.checkWrite(bucket, name, options.preconditions);
     this.#expire();
     if (this.#sessions.size >= MAX_SESSIONS) {
       throw new StorageError(503, 'backendError', 'Too many open resumable sessions.');
@@ -214,7 +214,7 @@ export class Uploads {
     };
     try {
       const staged = await writer.end();
-      session.done = state.insert(session.bucket, session.name, staged, {
+      session.done = state.objects.insert(session.bucket, session.name, staged, {
         ...session.options,
         claimed,
       });

@@ -30,7 +30,7 @@ beforeAll(async () => {
   pubsub.state.declareTopic({ name: TOPIC });
   pubsub.state.declareSubscription({ name: SUBSCRIPTION, topic: TOPIC, ackDeadlineSeconds: 180 });
   storage = await startStorage({ root: join(root, 'storage') });
-  for (const name of ['bronze', 'control']) storage.state.declareBucket({ name });
+  for (const name of ['bronze', 'control']) storage.state.buckets.declare({ name });
   const settings = functions.find(({ name }) => name === 'drain');
   if (settings === undefined) throw new Error('there is no function drain');
   await buildFunction(settings, root);
@@ -65,7 +65,7 @@ const tick = { data: { source: 'website.site_events' } };
 const left = (): number => pubsub.state.backlog(SUBSCRIPTION).unacknowledged;
 const out = (): number => pubsub.state.backlog(SUBSCRIPTION).out;
 const objects = (bucket: string, prefix = ''): number =>
-  storage.state.list(bucket, { prefix }).items.length;
+  storage.state.objects.list(bucket, { prefix }).items.length;
 const passLeases = (): void => {
   ahead += 181_000;
   pubsub.state.advance();

@@ -35,7 +35,7 @@ export class Buckets {
       blobs: new MemoryBlobs(clock),
       onOwed: () => this.owed(),
     });
-    for (const name of options.names) this.state.declareBucket({ name });
+    for (const name of options.names) this.state.buckets.declare({ name });
     this.#simulation = simulation;
     this.#watcher = options.watcher;
     this.#page = options.page;
@@ -46,7 +46,7 @@ export class Buckets {
     const found: StoredObject[] = [];
     let pageToken: string | undefined;
     do {
-      const page = this.state.list(bucket, {
+      const page = this.state.objects.list(bucket, {
         prefix,
         ...(pageToken === undefined ? {} : { pageToken }),
       });
@@ -58,7 +58,7 @@ export class Buckets {
 
   stat(bucket: string, name: string): StoredObject | null {
     try {
-      return stored(this.state.get(bucket, name));
+      return stored(this.state.objects.get(bucket, name));
     } catch (error) {
       return absent(error);
     }
@@ -66,7 +66,7 @@ export class Buckets {
 
   async bytes(bucket: string, name: string): Promise<Buffer | null> {
     try {
-      return (await this.state.read(bucket, name)).bytes;
+      return (await this.state.objects.read(bucket, name)).bytes;
     } catch (error) {
       return absent(error);
     }
@@ -89,7 +89,7 @@ export class Buckets {
       read: (bucket, name) =>
         call('read', name, async () => {
           try {
-            const { resource, bytes } = await this.state.read(bucket, name);
+            const { resource, bytes } = await this.state.objects.read(bucket, name);
             return { bytes, object: stored(resource) };
           } catch (error) {
             return absent(error);
@@ -99,7 +99,7 @@ export class Buckets {
       stream: (bucket, name, generation) =>
         call('stream', name, async () => {
           if (this.stat(bucket, name)?.generation !== generation) return null;
-          const { bytes } = await this.state.read(bucket, name);
+          const { bytes } = await this.state.objects.read(bucket, name);
           return (async function* () {
             yield bytes;
           })();
@@ -107,8 +107,8 @@ export class Buckets {
       copy: (from, to) =>
         call('copy', to.name, async () => {
           if (this.stat(to.bucket, to.name) !== null) return { outcome: 'refused' as const };
-          const { bytes } = await this.state.read(from.bucket, from.name);
-          const resource = await this.state.write(to.bucket, to.name, bytes, {
+          const { bytes } = await this.state.objects.read(from.bucket, from.name);
+          const resource = await this.state.objects.write(to.bucket, to.name, bytes, {
             preconditions: { ifGenerationMatch: to.ifGeneration },
           });
           const object = stored(resource);
@@ -126,7 +126,7 @@ export class Buckets {
           async () => {
             const replaced = this.stat(bucket, name);
             try {
-              const resource = await this.state.write(bucket, name, bytes, {
+              const resource = await this.state.objects.write(bucket, name, bytes, {
                 fields: { contentType },
                 preconditions: { ifGenerationMatch: ifGeneration },
               });
@@ -157,7 +157,7 @@ export class Buckets {
           () => {
             const there = this.stat(bucket, name);
             try {
-              this.state.delete(bucket, name, {
+              this.state.objects.delete(bucket, name, {
                 preconditions: { ifGenerationMatch: ifGeneration },
               });
             } catch (error) {
@@ -174,7 +174,7 @@ export class Buckets {
         let pageToken: string | undefined;
         do {
           const page = await call('list', prefix, () =>
-            this.state.list(bucket, {
+            this.state.objects.list(bucket, {
               prefix,
               maxResults: Math.min(this.#page, limit - found.length),
               ...(startAt === undefined ? {} : { startOffset: startAt }),

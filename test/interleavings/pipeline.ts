@@ -229,10 +229,10 @@ function notifications(buckets: Buckets, deliveries: Deliveries, simulation: Sim
           ],
     ),
   );
-  buckets.state.declareNotifications(names.control, declared);
+  buckets.state.notifications.declare(names.control, declared);
   buckets.owed = () => {
-    for (const notification of buckets.state.pendingNotifications()) {
-      buckets.state.notified([notification.id]);
+    for (const notification of buckets.state.notifications.pending()) {
+      buckets.state.notifications.notified([notification.id]);
       const topic = notification.topic.split('/').at(-1) ?? '';
       simulation.after(simulation.random.between(1, 300), () =>
         deliveries.publish(topic, { data: {}, attributes: notification.attributes }),

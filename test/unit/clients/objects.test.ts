@@ -20,7 +20,7 @@ let endpoint: string;
 beforeAll(async () => {
   root = mkdtempSync(join(tmpdir(), 'objects-'));
   storage = await startStorage({ root });
-  storage.state.declareBucket({ name: 'control' });
+  storage.state.buckets.declare({ name: 'control' });
   proxy = createServer((incoming, outgoing) => {
     const fault = faults.shift() ?? 'none';
     seen.push(`${incoming.method} ${incoming.url}`);

@@ -15,8 +15,9 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import { Journal } from '../../../local/journal.ts';
 import type { Blobs } from '../../../local/storage/blobs.ts';
 import { DiskBlobs } from '../../../local/storage/disk.ts';
+import type { Entry } from '../../../local/storage/memory.ts';
 import { startStorage } from '../../../local/storage/server.ts';
-import { type Entry, StorageState } from '../../../local/storage/state.ts';
+import { StorageState } from '../../../local/storage/state.ts';
 
 const MODULE = new URL('../../../local/storage/server.ts', import.meta.url).href;
 const CONFIG = { topic: 'projects/p/topics/runs', event_types: ['OBJECT_FINALIZE'] };
@@ -24,8 +25,8 @@ const CONFIG = { topic: 'projects/p/topics/runs', event_types: ['OBJECT_FINALIZE
 const PROGRAM = `
   const { startStorage } = await import(${JSON.stringify(MODULE)});
   const server = await startStorage({ root: process.argv[1], publish: () => new Promise(() => {}) });
-  server.state.declareBucket({ name: 'bronze' });
-  server.state.declareNotifications('bronze', [${JSON.stringify(CONFIG)}]);
+  server.state.buckets.declare({ name: 'bronze' });
+  server.state.notifications.declare('bronze', [${JSON.stringify(CONFIG)}]);
   await server.durable();
   console.log(server.url);
 `;
@@ -75,14 +76,14 @@ test('after kill -9 what was answered is there, with its metadata, and its notif
   });
   try {
     for (const [name, generation] of written) {
-      const { resource, bytes } = await server.state.read('bronze', name);
+      const { resource, bytes } = await server.state.objects.read('bronze', name);
       expect(bytes.toString()).toBe(name);
       expect(resource).toMatchObject({ generation, contentType: 'application/x-run' });
     }
     await expect.poll(() => [...written.keys()].every((name) => notified.has(name))).toBe(true);
-    expect(server.state.pendingNotifications()).toEqual([]);
+    expect(server.state.notifications.pending()).toEqual([]);
     const highest = Math.max(...[...written.values()].map(Number));
-    const { generation } = await server.state.write('bronze', 'next', Buffer.from('x'));
+    const { generation } = await server.state.objects.write('bronze', 'next', Buffer.from('x'));
     expect(Number(generation)).toBeGreaterThan(highest);
     expect(readdirSync(join(root, '.tributary/staged'))).toEqual([]);
   } finally {
@@ -125,24 +126,28 @@ test.each<[keyof Blobs, boolean, 'write' | 'delete', string | undefined]>([
       return { state, journal };
     };
     const first = open();
-    first.state.declareBucket({ name: 'b-1', versioning: { enabled } });
-    await first.state.write('b-1', 'x', Buffer.from('old'));
+    first.state.buckets.declare({ name: 'b-1', versioning: { enabled } });
+    await first.state.objects.write('b-1', 'x', Buffer.from('old'));
     await first.journal.close();
     const second = open(call);
     if (verb === 'write') {
-      await expect(second.state.write('b-1', 'x', Buffer.from('new'))).rejects.toThrow('killed');
-    } else expect(() => second.state.delete('b-1', 'x')).toThrow('killed');
+      await expect(second.state.objects.write('b-1', 'x', Buffer.from('new'))).rejects.toThrow(
+        'killed',
+      );
+    } else expect(() => second.state.objects.delete('b-1', 'x')).toThrow('killed');
     await second.journal.close();
 
     const third = open();
-    const { items } = third.state.list('b-1', { versions: true });
+    const { items } = third.state.objects.list('b-1', { versions: true });
     const live = items.filter(({ timeDeleted }) => timeDeleted === undefined);
     if (left === undefined) expect(live).toEqual([]);
-    else expect((await third.state.read('b-1', 'x')).bytes.toString()).toBe(left);
+    else expect((await third.state.objects.read('b-1', 'x')).bytes.toString()).toBe(left);
     const old = items.filter(({ timeDeleted }) => timeDeleted !== undefined);
     expect(old).toHaveLength(enabled ? 1 : 0);
     for (const { generation } of old) {
-      expect((await third.state.read('b-1', 'x', { generation })).bytes.toString()).toBe('old');
+      expect((await third.state.objects.read('b-1', 'x', { generation })).bytes.toString()).toBe(
+        'old',
+      );
     }
     await third.journal.close();
   },

@@ -38,7 +38,7 @@ beforeEach(async () => {
     projectId: 'p',
     retryOptions: { maxRetries: 0, autoRetry: false },
   });
-  server.state.declareBucket({ name: 'bronze' });
+  server.state.buckets.declare({ name: 'bronze' });
 });
 
 afterEach(async () => {
@@ -180,7 +180,7 @@ test('lists are ordered by bytes, paged, cut by prefix, folder and offsets', asy
   expect(response).toMatchObject({ prefixes: ['b/2/'] });
   const found: string[] = [];
   for (let pageToken = ''; ; ) {
-    const page = server.state.list('bronze', { delimiter: '/', maxResults: 1, pageToken });
+    const page = server.state.objects.list('bronze', { delimiter: '/', maxResults: 1, pageToken });
     found.push(...page.prefixes, ...page.items.map(({ name }) => name));
     if (page.nextPageToken === undefined) break;
     pageToken = page.nextPageToken;
@@ -237,7 +237,7 @@ test('files of other processes are objects, also when they replace or remove our
 });
 
 test('versions are kept where the bucket says so, and lifecycle removes by age', async () => {
-  server.state.declareBucket({
+  server.state.buckets.declare({
     name: 'kept',
     versioning: { enabled: true },
     lifecycle: {

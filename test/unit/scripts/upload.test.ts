@@ -27,9 +27,9 @@ beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), 'upload-'));
   storage = await startStorage({ root: path('storage') });
   for (const name of Object.values(buckets)) {
-    storage.state.declareBucket({ name, versioning: { enabled: name === 'inbox' } });
+    storage.state.buckets.declare({ name, versioning: { enabled: name === 'inbox' } });
   }
-  storage.state.insertNotification('inbox', {
+  storage.state.notifications.insert('inbox', {
     topic: 'projects/p/topics/file-arrived',
     event_types: ['OBJECT_FINALIZE'],
     payload_format: 'NONE',
@@ -69,9 +69,9 @@ async function landedAs(run: string | null) {
 
 /** Has the function take in what Storage tells of, and returns how many messages that were. */
 async function takeAll(): Promise<number> {
-  const told = storage.state.pendingNotifications();
+  const told = storage.state.notifications.pending();
   for (const { attributes } of told) await handle({ data: {}, attributes }, world, target.config);
-  storage.state.notified(told.map(({ id }) => id));
+  storage.state.notifications.notified(told.map(({ id }) => id));
   return told.length;
 }
 
@@ -93,10 +93,10 @@ test('a file goes into the inbox, and from there through the real client into br
 test('the same file again changes nothing, other content under its name is another file', async () => {
   writeFileSync(path('a.csv'), 'pid\nA\n');
   const [first] = await upload(target, SOURCE, [path('a.csv')]);
-  const { generation } = storage.state.get('inbox', first?.object ?? '');
+  const { generation } = storage.state.objects.get('inbox', first?.object ?? '');
   const [again] = await upload(target, SOURCE, [path('a.csv')]);
   expect(again).toMatchObject({ state: 'known', run: null, object: first?.object });
-  expect(storage.state.get('inbox', first?.object ?? '').generation).toBe(generation);
+  expect(storage.state.objects.get('inbox', first?.object ?? '').generation).toBe(generation);
   const [anew] = await upload(target, SOURCE, [path('a.csv')], { again: true });
   expect(anew?.state).toBe('uploaded');
   expect(anew?.object).toMatch(/\/a-[0-9a-f]{16}-[0-9a-z]+\.csv$/);
@@ -111,7 +111,7 @@ test('a file that was written over before it was taken in is taken in all the sa
   const name = 'commerce/flipkart_products/written_over.csv';
   const generations: string[] = [];
   for (const pid of ['OLD', 'NEW']) {
-    const { generation } = await storage.state.write(
+    const { generation } = await storage.state.objects.write(
       'inbox',
       name,
       Buffer.from(`pid\n${pid}\n`),
@@ -155,7 +155,7 @@ test('nothing is sent when a file or the source cannot be taken, and each is nam
   await expect(upload(target, 'commerce.unknown', [path('b.csv')])).rejects.toThrow(
     'no source is called commerce.unknown',
   );
-  const names = storage.state.list('inbox', {}).items.map(({ name }) => name);
+  const names = storage.state.objects.list('inbox', {}).items.map(({ name }) => name);
   expect(names.filter((name) => name.includes('/b-'))).toEqual([]);
 });
 
