@@ -1,5 +1,5 @@
 /** The command line: one file per command beside this one, loaded when its command is given. */
-import { Command, CommanderError } from 'commander';
+import { Command, CommanderError, Help, type Option } from 'commander';
 import { explained, Failure } from './failure.ts';
 
 /** What a command's file exports: its arguments, options, examples and action. */
@@ -70,11 +70,20 @@ function named(words: readonly string[]): string | undefined {
   return first === 'help' ? second : first;
 }
 
+/** Without the defaults that say nothing: a flag that is not given, a list that is empty. */
+function optionDescription(option: Option): string {
+  const { defaultValue } = option;
+  const isEmpty = typeof defaultValue === 'object' && Object.keys(defaultValue ?? {}).length === 0;
+  if (defaultValue === false || isEmpty) return option.description;
+  return new Help().optionDescription(option);
+}
+
 /** Reads a command line and runs it. @returns the exit code */
 export async function main(words: readonly string[]): Promise<number> {
   const program = new Command('tributary')
     .description('Marketing, shop and website data into BigQuery tables that people can trust')
     .showSuggestionAfterError()
+    .configureHelp({ optionDescription })
     .exitOverride()
     .addHelpText(
       'after',

@@ -79,7 +79,9 @@ function funnelOf(domain: string): string {
 }
 
 function day(text: string): string {
-  const valid = /^\d{4}-\d{2}-\d{2}$/.test(text) && !Number.isNaN(Date.parse(`${text}T00:00:00Z`));
+  const ms = /^\d{4}-\d{2}-\d{2}$/.test(text) ? Date.parse(`${text}T00:00:00Z`) : Number.NaN;
+  // A 31st of February is read as a day in March.
+  const valid = !Number.isNaN(ms) && new Date(ms).toISOString().startsWith(text);
   if (!valid) throw new Failure(`"${text}" is no day: write 2026-11-21`);
   return text;
 }

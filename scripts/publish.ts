@@ -11,6 +11,9 @@ import { localEndpoints, openTarget, type TargetOptions, withTarget } from './ta
 const MOST_OUTSTANDING = 8_000;
 const MOST_OUTSTANDING_BYTES = 32 << 20;
 
+/** A message may have 10 MB (cloud.google.com/pubsub/quotas); a line beyond that is not even held. */
+const MOST_MESSAGE_BYTES = 10_000_000;
+
 /** Lines that are named; of the others only the number is said. */
 const MOST_NAMED = 10;
 
@@ -54,13 +57,16 @@ export interface Published {
   readonly failures: readonly NamedLine[];
   /** Published as they are; what takes them will refuse them. */
   readonly not_json_objects: number;
+  /** The first line with one of them, from 1; null = there is none. */
+  readonly first_not_json_object: number | null;
   readonly seconds: number;
   readonly per_second: number;
 }
 
 /**
  * Publishes each line that is not blank, its bytes as they are.
- * @throws Failure when the topic takes nothing at all: missing, or not ours to publish to
+ * @throws Failure when the topic takes nothing at all (missing, or not ours to publish to), or the
+ *   input is no text
  */
 export async function publish(request: PublishRequest, to: PublishTarget): Promise<Published> {
   const { attributes = {}, rate } = request;
@@ -73,10 +79,15 @@ export async function publish(request: PublishRequest, to: PublishTarget): Promi
   let published = 0;
   let failed = 0;
   let notObjects = 0;
+  let firstNotObject: number | null = null;
   let fatal: Failure | null = null;
   let outstanding = 0;
   let outstandingBytes = 0;
   let wake: () => void = () => {};
+  const named = (line: number, reason: string): void => {
+    failed += 1;
+    if (failures.length < MOST_NAMED) failures.push({ line, reason });
+  };
   const isFull = (): boolean =>
     outstanding >= MOST_OUTSTANDING || outstandingBytes >= MOST_OUTSTANDING_BYTES;
   const until = async (holds: () => boolean): Promise<void> => {
@@ -92,9 +103,16 @@ export async function publish(request: PublishRequest, to: PublishTarget): Promi
     });
     let told = begun;
     let sent = 0;
-    for await (const { line, bytes } of linesOf(request.input)) {
+    for await (const { line, bytes, size } of linesOf(plain(request.input))) {
       if (fatal !== null) break;
-      if (!isObject(bytes)) notObjects += 1;
+      if (size > MOST_MESSAGE_BYTES) {
+        named(line, `${size} bytes; a message has at most ${MOST_MESSAGE_BYTES}`);
+        continue;
+      }
+      if (!isObject(bytes)) {
+        notObjects += 1;
+        firstNotObject ??= line;
+      }
       if (rate !== undefined) await due(begun + (sent / rate) * 1_000);
       if (isFull()) await until(() => !isFull());
       sent += 1;
@@ -107,8 +125,7 @@ export async function publish(request: PublishRequest, to: PublishTarget): Promi
             published += 1;
           },
           (error: Error & { readonly code?: number }) => {
-            failed += 1;
-            if (failures.length < MOST_NAMED) failures.push({ line, reason: error.message });
+            named(line, error.message);
             fatal ??= unusable(topic, error);
           },
         )
@@ -136,6 +153,7 @@ export async function publish(request: PublishRequest, to: PublishTarget): Promi
     failed,
     failures: failures.sort((a, b) => a.line - b.line),
     not_json_objects: notObjects,
+    first_not_json_object: firstNotObject,
     seconds,
     per_second: Math.round(published / Math.max(seconds, 0.001)),
   };
@@ -149,13 +167,16 @@ function topicNamed(name: string): string {
   throw new Failure(`${name} does not arrive as messages, but as ${arrives.kind}`);
 }
 
+/** Those that sources arrive on. */
+const topics = (): readonly string[] =>
+  Object.values(catalog.sources).flatMap(({ arrives }) =>
+    arrives.kind === 'pubsub_messages' ? [arrives.topic] : [],
+  );
+
 /** A failure that every other line would meet, too. */
 function unusable(topic: string, error: Error & { readonly code?: number }): Failure | null {
   if (error.code === NOT_FOUND) {
-    const topics = Object.values(catalog.sources).flatMap(({ arrives }) =>
-      arrives.kind === 'pubsub_messages' ? [arrives.topic] : [],
-    );
-    return new Failure(`there is no topic ${topic}; sources arrive on ${topics.join(', ')}`, {
+    return new Failure(`there is no topic ${topic}; sources arrive on ${topics().join(', ')}`, {
       cause: error,
     });
   }
@@ -172,31 +193,75 @@ function isObject(bytes: Buffer): boolean {
   }
 }
 
-/** Lines that are not blank, without their ends, with their numbers. */
-export async function* linesOf(
-  input: AsyncIterable<Buffer>,
-): AsyncGenerator<{ readonly line: number; readonly bytes: Buffer }> {
+/** The input without a byte order mark. @throws Failure when it is gzipped */
+async function* plain(input: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+  let head: Buffer | null = Buffer.alloc(0);
+  for await (const piece of input) {
+    if (head === null) {
+      yield piece;
+      continue;
+    }
+    head = Buffer.concat([head, piece]);
+    if (head.length < MARK.length) continue;
+    yield withoutMark(head);
+    head = null;
+  }
+  if (head !== null) yield withoutMark(head);
+}
+
+function withoutMark(head: Buffer): Buffer {
+  if (head[0] === 0x1f && head[1] === 0x8b) {
+    throw new Failure(
+      'the input is gzipped, and its lines are not: gunzip -c FILE | ./tributary publish TOPIC -',
+    );
+  }
+  return head.subarray(0, MARK.length).equals(MARK) ? head.subarray(MARK.length) : head;
+}
+
+const MARK = Buffer.from([0xef, 0xbb, 0xbf]);
+
+interface Line {
+  /** From 1. */
+  readonly line: number;
+  /** Without its end; of a line that is larger than a message only a beginning. */
+  readonly bytes: Buffer;
+  readonly size: number;
+}
+
+/** Lines that are not blank, with their numbers. */
+export async function* linesOf(input: AsyncIterable<Buffer>): AsyncGenerator<Line> {
   let line = 0;
   let begun: Buffer[] = [];
-  const whole = (end: Buffer): Buffer => {
-    const bytes = begun.length === 0 ? end : Buffer.concat([...begun, end]);
+  let size = 0;
+  const hold = (bytes: Buffer): void => {
+    if (size <= MOST_MESSAGE_BYTES) begun.push(bytes);
+    size += bytes.length;
+  };
+  const whole = (end: Buffer): Omit<Line, 'line'> => {
+    hold(end);
+    const [only = end] = begun;
+    const all = begun.length === 1 ? only : Buffer.concat(begun);
+    const returned = all.length === size && all.at(-1) === CARRIAGE_RETURN;
+    const found = { bytes: returned ? all.subarray(0, -1) : all, size: size - Number(returned) };
     begun = [];
-    return bytes.at(-1) === CARRIAGE_RETURN ? bytes.subarray(0, -1) : bytes;
+    size = 0;
+    return found;
   };
   const isBlank = (bytes: Buffer): boolean => bytes.length < 100 && bytes.toString().trim() === '';
   for await (const piece of input) {
     let from = 0;
     for (let at = piece.indexOf(NEWLINE); at >= 0; at = piece.indexOf(NEWLINE, from)) {
       line += 1;
-      const bytes = whole(piece.subarray(from, at));
+      const found = whole(piece.subarray(from, at));
       from = at + 1;
-      if (!isBlank(bytes)) yield { line, bytes };
+      if (!isBlank(found.bytes)) yield { line, ...found };
     }
-    if (from < piece.length) begun.push(piece.subarray(from));
+    if (from < piece.length) hold(piece.subarray(from));
   }
   const rest = whole(Buffer.alloc(0));
-  if (!isBlank(rest)) yield { line: line + 1, bytes: rest };
+  if (!isBlank(rest.bytes)) yield { line: line + 1, ...rest };
 }
+
 const NEWLINE = 0x0a;
 const CARRIAGE_RETURN = 0x0d;
 
@@ -245,7 +310,7 @@ function refusalOf({ published, failed, failures }: Published): Failure {
 
 export function declare(command: Command): void {
   withTarget(command)
-    .argument('<topic>', 'a topic, or a source that arrives on one')
+    .argument('<topic>', `a topic, or a source that arrives on one: ${topics().join(', ')}`)
     .argument('<file>', 'NDJSON, a message a line; - = standard input')
     .option('--rate <n>', 'messages per second (default: as fast as they are taken)', positive)
     .option('--attribute <name=value>', 'put on every message; may be repeated', attribute, {})
@@ -279,19 +344,20 @@ Examples:
             : {}),
         },
       ).catch((error: NodeJS.ErrnoException) => {
-        if (error.code !== 'ENOENT' && error.code !== 'EISDIR') throw error;
+        // Only reading the file has a system call that fails.
+        if (error.syscall !== 'open' && error.syscall !== 'read') throw error;
         throw new Failure(`${file} cannot be read: ${error.message}`);
       });
       if (options.json) process.stdout.write(`${JSON.stringify(done)}\n`);
       else {
         const { published, seconds, per_second } = done;
         console.log(
-          `${published} messages published to ${done.topic} in ${duration(seconds * 1_000)}, ${per_second} a second`,
+          `messages published to ${done.topic}: ${published} in ${duration(seconds * 1_000)}, ${per_second} a second`,
         );
       }
       if (done.not_json_objects > 0) {
         say(
-          `${done.not_json_objects} of them are no JSON objects: ./tributary rejected will show them`,
+          `not JSON objects: ${done.not_json_objects}, the first in line ${done.first_not_json_object}; ./tributary rejected will show them`,
         );
       }
       if (done.failed > 0) throw refusalOf(done);

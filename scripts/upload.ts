@@ -76,13 +76,18 @@ export async function upload(
 function takingFiles(source: string): { readonly domain: string; readonly source: string } {
   const of = sourceNamed(source);
   if (catalog.sources[source]?.arrives.kind === 'uploaded_files') return of;
-  const others = Object.entries(catalog.sources)
-    .filter(([, { arrives }]) => arrives.kind === 'uploaded_files')
-    .map(([name]) => name);
+  const others = takers();
   throw new Failure(
-    `${source} does not come in files; ${others.length === 0 ? 'no source does' : `these do: ${others.sort().join(', ')}`}`,
+    `${source} does not come in files; ${others.length === 0 ? 'no source does' : `these do: ${others.join(', ')}`}`,
   );
 }
+
+/** Sources that come in files. */
+const takers = (): readonly string[] =>
+  Object.entries(catalog.sources)
+    .filter(([, { arrives }]) => arrives.kind === 'uploaded_files')
+    .map(([name]) => name)
+    .sort();
 
 /** @throws Failure naming every file that cannot be taken */
 async function sizesOf(files: readonly string[]): Promise<ReadonlyMap<string, number>> {
@@ -137,7 +142,7 @@ function next(target: Target, source: string): string {
 
 export function declare(command: Command): void {
   withTarget(command)
-    .argument('<source>', 'full name of a source that takes files')
+    .argument('<source>', `full name of a source that takes files: ${takers().join(', ')}`)
     .argument('<file...>', `files ending in ${fileEndings.join(', ')}, each also with .gz`)
     .option('--again', 'even if a file with this content is there: have it read anew', false)
     .option('--json', 'print JSON', false)
@@ -177,7 +182,9 @@ Examples:
           },
         });
         if (options.json) console.log(JSON.stringify({ source, files: uploaded }));
-        else console.log(next(target, source));
+        else if (uploaded.some(({ state }) => state === 'uploaded')) {
+          console.log(next(target, source));
+        } else console.log('Nothing new was uploaded; --again has the same files read anew');
       },
     );
 }

@@ -210,6 +210,7 @@ test('a simulated site: the funnel shows on which days the sign-up broke', async
 test('a range that is none, or a domain without a funnel, is refused before it is asked', async () => {
   const steps = ['view', 'signup'];
   await expect(asked({ steps, grain: 'user', from: 'monday' })).rejects.toThrow(/no day/);
+  await expect(asked({ steps, grain: 'user', from: '2026-02-31' })).rejects.toThrow(/no day/);
   await expect(
     asked({ steps, grain: 'user', from: '2024-03-05', to: '2024-03-04' }),
   ).rejects.toThrow(/lies after/);

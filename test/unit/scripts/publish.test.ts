@@ -2,6 +2,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { type PubsubServer, startPubsub } from '../../../local/pubsub/server.ts';
 import { Failure } from '../../../scripts/failure.ts';
@@ -86,6 +87,36 @@ describe('publish', () => {
     expect(done).toMatchObject({ published: 3, failed: 1 });
     expect(done.failures).toEqual([{ line: 3, reason: expect.stringMatching(/10000000|limit/) }]);
     expect(taken().map(({ data }) => data.toString())).toEqual(['{"n":1}', '{"n":2}', '{"n":4}']);
+  });
+
+  test('a gzipped file is refused with what to do, a byte order mark is no part of a line', async () => {
+    const gzipped = run(gzipSync('{"a":1}\n'));
+    await expect(gzipped).rejects.toThrow(/gunzip -c FILE \| .\/tributary publish TOPIC -/);
+    expect(taken()).toEqual([]);
+    const marked = await run('\uFEFF{"a":1}\n');
+    expect(marked).toMatchObject({ published: 1, not_json_objects: 0 });
+    expect(taken().map(({ data }) => data.toString())).toEqual(['{"a":1}']);
+  });
+
+  test('a line that is larger than a message is named and not held', async () => {
+    const piece = Buffer.alloc(1 << 20, 0x78);
+    async function* input(): AsyncGenerator<Buffer> {
+      yield Buffer.from('{"a":1}\nno json\n');
+      for (let i = 0; i < 120; i += 1) yield piece;
+      yield Buffer.from('\n{"b":1}\n');
+    }
+    const done = await publish(
+      { topic: 'site-events', input: input() },
+      { projectId: 'p', apiEndpoint: server.grpcUrl },
+    );
+    expect(done).toMatchObject({
+      published: 3,
+      failed: 1,
+      failures: [{ line: 3, reason: `${120 << 20} bytes; a message has at most 10000000` }],
+      not_json_objects: 1,
+      first_not_json_object: 2,
+    });
+    for await (const { bytes } of linesOf(input())) expect(bytes.length).toBeLessThan(12 << 20);
   });
 
   test('a topic that is missing is named, with those there are', async () => {
