@@ -24,6 +24,8 @@ export class Bucket extends Construct {
       /** Days in which a removed object or bucket can be brought back; 0 = none. */
       readonly softDeleteDays: number;
       readonly purpose: string;
+      /** Only copies of what is elsewhere lie in it: Terraform may remove it once it is empty. */
+      readonly disposable?: true;
     },
   ) {
     super(scope, id);
@@ -45,6 +47,8 @@ export class Bucket extends Construct {
       versioning: { enabled: options.versioned === true },
       softDeletePolicy: { retentionDurationSeconds: options.softDeleteDays * 86_400 },
       lifecycleRule: rules,
+      // A plan that would remove or replace it is refused as a whole, before anything is touched.
+      ...(options.disposable === true ? {} : { lifecycle: { preventDestroy: true } }),
     });
   }
 

@@ -77,6 +77,7 @@ export function makeBuckets(scope: Construct, environment: Environment): Buckets
       name: `${project}-code`,
       purpose: 'code',
       softDeleteDays: 0,
+      disposable: true,
     }),
   };
 }

@@ -50,6 +50,8 @@ export class Dataset extends Construct {
           ? {}
           : { timePartitioning, requirePartitionFilter: false }),
         ...(clustering === undefined ? {} : { clustering: [...clustering] }),
+        // The one stops a plan as a whole; the other also holds for a table whose contract is gone.
+        lifecycle: { preventDestroy: true },
         deletionProtection: true,
       });
     }

@@ -18,6 +18,8 @@ export class Secret extends Construct {
       labels: { purpose: options.purpose },
       // Not `auto`: organisations that fix locations refuse it (gcp.md 5.5).
       replication: { userManaged: { replicas: [{ location: options.region }] } },
+      // Its values are nowhere else, and another key of hashes would be another history.
+      lifecycle: { preventDestroy: true },
     });
   }
 

@@ -22,24 +22,26 @@ export const services = [
 /** In the project where Spark runs. */
 export const sparkServices = ['compute', 'dataproc', 'iam', 'storage'];
 
-/** The service that must be on before a resource of a type can be made, by the type's beginning. */
-const serviceOfType: Readonly<Record<string, string>> = {
-  google_artifact_registry: 'artifactregistry',
-  google_bigquery: 'bigquery',
-  google_billing: 'billingbudgets',
-  google_cloud_run: 'run',
-  google_cloud_scheduler: 'cloudscheduler',
-  google_cloudfunctions2: 'cloudfunctions',
-  google_compute: 'compute',
-  google_data_catalog: 'datacatalog',
-  google_logging: 'logging',
-  google_monitoring: 'monitoring',
-  google_project_iam: 'iam',
-  google_pubsub: 'pubsub',
-  google_secret_manager: 'secretmanager',
-  google_service_account: 'iam',
-  google_storage: 'storage',
-  google_vpc_access: 'vpcaccess',
+/** The services that must be on before a resource of a type is made, by the type's beginning. */
+const servicesOfType: Readonly<Record<string, readonly string[]>> = {
+  google_artifact_registry: ['artifactregistry'],
+  google_bigquery: ['bigquery'],
+  google_billing: ['billingbudgets'],
+  google_cloud_run: ['run'],
+  google_cloud_scheduler: ['cloudscheduler'],
+  // A function is an image that Cloud Build makes, and a service of Cloud Run.
+  google_cloudfunctions2: ['cloudfunctions', 'cloudbuild', 'run'],
+  google_compute: ['compute'],
+  google_data_catalog: ['datacatalog'],
+  google_logging: ['logging'],
+  google_monitoring: ['monitoring'],
+  google_project_iam: ['iam'],
+  google_pubsub: ['pubsub'],
+  google_secret_manager: ['secretmanager'],
+  google_service_account: ['iam'],
+  google_storage: ['storage'],
+  // Its instances are in a network of Compute Engine.
+  google_vpc_access: ['vpcaccess', 'compute'],
 };
 
 /** A first apply must not touch a service before it is switched on. */
@@ -47,14 +49,14 @@ export function waitForServices(stack: TerraformStack, projects: readonly Projec
   for (const resource of stack.node.findAll()) {
     if (!(resource instanceof TerraformResource)) continue;
     const type = resource.terraformResourceType;
-    const [, service] =
-      Object.entries(serviceOfType).find(([beginning]) => type.startsWith(beginning)) ?? [];
-    if (service === undefined) continue;
+    const [, needed = []] =
+      Object.entries(servicesOfType).find(([beginning]) => type.startsWith(beginning)) ?? [];
     const waits = new Set(
-      projects.flatMap((project) => {
-        const on = project.services.get(service);
-        return on === undefined ? [] : [`${on.terraformResourceType}.${on.friendlyUniqueId}`];
-      }),
+      needed
+        .flatMap((service) => projects.map((project) => project.services.get(service)))
+        .flatMap((on) =>
+          on === undefined ? [] : [`${on.terraformResourceType}.${on.friendlyUniqueId}`],
+        ),
     );
     resource.dependsOn = [...(resource.dependsOn ?? []), ...waits];
   }

@@ -91,6 +91,7 @@ export class Spark extends Construct {
       project: projectId,
       purpose: 'spark-staging',
       softDeleteDays: 0,
+      disposable: true,
       rules: [{ action: { type: 'Delete' }, condition: { age: 14 } }],
     });
 

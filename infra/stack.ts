@@ -61,7 +61,7 @@ export class TributaryStack extends TerraformStack {
         ...(environment.spark.project === undefined ? sparkServices : []),
         ...(environment.budget === null ? [] : ['billingbudgets']),
         ...(showsPersonal(catalog) ? ['datacatalog'] : []),
-        ...(environment.databases === null ? [] : ['vpcaccess']),
+        ...(environment.databases === null ? [] : ['vpcaccess', 'compute']),
       ],
     });
     const sparkProject =

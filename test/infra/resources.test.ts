@@ -286,6 +286,36 @@ test('every resource waits for the service it needs to be switched on', () => {
   }
 });
 
+test('a function also waits for what builds and runs it, a connector for networks', () => {
+  const waits = (type: string) =>
+    Object.values(stack.all(type)).map(({ depends_on }) => depends_on as readonly string[]);
+  expect(waits('google_cloudfunctions2_function')).toHaveLength(10);
+  for (const needed of waits('google_cloudfunctions2_function')) {
+    expect(needed).toEqual(
+      expect.arrayContaining(
+        ['cloudfunctions', 'cloudbuild', 'run'].map(
+          (name) => `google_project_service.project_${name}`,
+        ),
+      ),
+    );
+  }
+  const [connector] = waits('google_vpc_access_connector');
+  expect(connector).toContain('google_project_service.project_compute');
+});
+
+test('no plan may remove or replace tables, secrets, or buckets with data', () => {
+  const kept = (type: string) =>
+    Object.entries(stack.all(type)).flatMap(([id, { lifecycle }]) =>
+      (lifecycle as Resource | undefined)?.['prevent_destroy'] === true ? [id] : [],
+    );
+  for (const type of ['google_bigquery_table', 'google_secret_manager_secret']) {
+    expect(kept(type)).toEqual(Object.keys(stack.all(type)));
+  }
+  expect(kept('google_storage_bucket').sort()).toEqual(
+    ['bronze', 'control', 'inbox', 'lake', 'rejected'].sort(),
+  );
+});
+
 test('every reference names something that is declared', () => {
   for (const [name] of Object.entries(environments)) {
     const { text, all, data } = asItIs(name);
