@@ -3,7 +3,8 @@
  * turn, each within its flow control. Work of one tick is done once per subscription.
  */
 import type { SegmentMessages } from './segments.ts';
-import type { Flow, PubsubState } from './state.ts';
+import type { PubsubState } from './state.ts';
+import type { Flow } from './subscription.ts';
 import { ReceivedBytes } from './wire.ts';
 
 const STREAM_CHUNK = 250;

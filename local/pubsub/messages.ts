@@ -2,6 +2,7 @@
  * Messages and where their bodies lie. PubsubState handles message numbers only; bodies are put
  * into a MessageStore: in memory for the simulation, in segment files for the server.
  */
+import { invalid } from './errors.ts';
 
 export interface Message {
   readonly data: Uint8Array;
@@ -40,6 +41,42 @@ export interface MessageStore {
   release(number: number): void;
   /** What an earlier process left, in rising order; each is held by nobody yet. */
   heads(): Iterable<MessageHead>;
+}
+
+const MAX_BATCH = 1000;
+const MAX_BYTES = 10_000_000;
+
+/** Refuses what the service refuses of a publish; see limits at cloud.google.com/pubsub/quotas. */
+export function checkPublish(messages: readonly Message[]): void {
+  if (messages.length === 0 || messages.length > MAX_BATCH) {
+    throw invalid(`A publish request has 1 to ${MAX_BATCH} messages.`);
+  }
+  let bytes = 0;
+  for (const message of messages) {
+    checkMessage(message);
+    bytes += message.data.length;
+  }
+  if (bytes > MAX_BYTES) {
+    throw invalid(`Request payload size exceeds the limit: ${MAX_BYTES} bytes.`);
+  }
+}
+
+function checkMessage({ data, attributes, orderingKey }: Message): void {
+  const entries = Object.entries(attributes);
+  if (data.length === 0 && entries.length === 0) {
+    throw invalid('The message must have data or at least one attribute.');
+  }
+  if (entries.length > 100) throw invalid('A message has at most 100 attributes.');
+  for (const [key, value] of entries) {
+    if (key === '' || Buffer.byteLength(key) > 256) {
+      throw invalid('An attribute key has 1 to 256 bytes.');
+    }
+    if (key.startsWith('goog')) throw invalid(`Attribute keys must not begin with goog: ${key}`);
+    if (Buffer.byteLength(value) > 1024) throw invalid('An attribute has at most 1024 bytes.');
+  }
+  if (Buffer.byteLength(orderingKey) > 1024) {
+    throw invalid('An ordering key has at most 1024 bytes.');
+  }
 }
 
 interface Kept {

@@ -1,7 +1,8 @@
 /** Does the pushes: a POST per message; its answer in time decides between ack and nack. */
 import { Agent as HttpAgent, request as httpRequest } from 'node:http';
 import { Agent as HttpsAgent, request as httpsRequest } from 'node:https';
-import type { PubsubState, PushDelivery } from './state.ts';
+import type { PushDelivery } from './push_delivery.ts';
+import type { PubsubState } from './state.ts';
 
 /** The statuses that acknowledge, as the service documents them. */
 const ACKNOWLEDGED = new Set([102, 200, 201, 202, 204]);

@@ -19,11 +19,12 @@ import { Journal } from '../journal.ts';
 import type { Grant } from './config.ts';
 import { Dispatcher } from './dispatch.ts';
 import { addServices } from './grpc.ts';
+import type { Entry } from './memory.ts';
 import { Pusher } from './push.ts';
 import { handleRest } from './rest.ts';
 import { SegmentMessages } from './segments.ts';
 import type { Service } from './service.ts';
-import { type Entry, PubsubState } from './state.ts';
+import { PubsubState } from './state.ts';
 
 export interface PubsubServerOptions {
   /** Folder of the journal and the segment files. */
