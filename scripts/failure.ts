@@ -23,5 +23,15 @@ export function explained(error: unknown): string {
   if (/ECONNREFUSED/.test(`${error.message} ${String(error.cause)}`)) {
     return `no answer from the cloud this command acts on (${error.message}); is ./tributary local still running?`;
   }
+  if (/default credentials/i.test(error.message)) {
+    return 'nobody is logged in to Google Cloud on this machine; run: gcloud auth application-default login';
+  }
+  if (/ENOTFOUND|EAI_AGAIN|ETIMEDOUT|ECONNRESET|EHOSTUNREACH|ENETUNREACH/.test(error.message)) {
+    return `no connection, so try again later (${error.message})`;
+  }
+  // What Google's clients say of a refusal: it is whole without the place in their code.
+  const { code } = error as Error & { readonly code?: unknown };
+  if (typeof code === 'number' && code >= 400 && code < 500)
+    return `refused (${code}): ${error.message}`;
   return error.stack ?? error.message;
 }

@@ -97,6 +97,8 @@ export async function publish(request: PublishRequest, to: PublishTarget): Promi
       });
     }
   };
+  // Found out by the first message, it would also be told to nobody, which ends the process.
+  if (to.apiEndpoint === undefined) await client.auth.getClient();
   try {
     const publisher = client.topic(topic, {
       batching: { maxMessages: 1_000, maxBytes: 4_000_000, maxMilliseconds: 10 },
