@@ -10,6 +10,7 @@ import type { Command } from 'commander';
 import { type Environment, readEnvironments } from '../infra/environment.ts';
 import { buildJars, sha256At } from './build.ts';
 import { Failure } from './failure.ts';
+import { lossesOf } from './losses.ts';
 import { inRoot } from './place.ts';
 import { runProgram } from './run_program.ts';
 import { synth } from './synth.ts';
@@ -23,6 +24,8 @@ export interface DeployOptions {
   readonly planOnly?: boolean;
   /** Do not ask: for machines. */
   readonly yes?: boolean;
+  /** Apply also a plan that removes tables, columns, secrets, buckets or subscriptions. */
+  readonly allowLoss?: boolean;
   /** `terraform`, or another program that takes its arguments. */
   readonly terraform?: string;
   /** Passed on to `terraform plan`, such as `-target=…`. */
@@ -33,8 +36,8 @@ export interface DeployOptions {
 
 /**
  * Plans and applies.
- * @throws Failure when the environment is not for deploying, Terraform is absent or fails, or the
- *   answer was no
+ * @throws Failure when the environment is not for deploying, Terraform is absent or fails, the plan
+ *   would lose data, or the answer was no
  */
 export async function deploy(options: DeployOptions): Promise<void> {
   const terraform = options.terraform ?? 'terraform';
@@ -57,7 +60,15 @@ export async function deploy(options: DeployOptions): Promise<void> {
     console.log(`${options.environment} is what the stack says`);
     return;
   }
+  const shownPlan = await runProgram(terraform, [`-chdir=${folder}`, 'show', '-json', 'plan']);
+  const losses = lossesOf(shownPlan.output);
+  for (const loss of losses) console.log(`loss: ${loss}`);
   if (options.planOnly) return;
+  if (losses.length > 0 && options.allowLoss !== true) {
+    throw new Failure(
+      `nothing was changed, because data would be lost (above): give --allow-loss if that is meant`,
+    );
+  }
   if (!options.yes && !(await agreed(environment.project))) {
     throw new Failure('nothing was changed');
   }
@@ -146,6 +157,7 @@ export function declare(command: Command): void {
     .argument('[terraform-arguments...]', 'after --: passed on to terraform plan')
     .option('--plan', 'show what would change, change nothing')
     .option('--yes', 'apply without asking')
+    .option('--allow-loss', 'apply also what removes tables, columns, secrets or subscriptions')
     .option('--terraform <program>', 'the program to run', 'terraform')
     .addHelpText(
       'after',
@@ -161,13 +173,19 @@ Examples:
       async (
         environment: string,
         words: readonly string[],
-        given: { readonly plan?: true; readonly yes?: true; readonly terraform: string },
+        given: {
+          readonly plan?: true;
+          readonly yes?: true;
+          readonly allowLoss?: true;
+          readonly terraform: string;
+        },
       ) => {
         await deploy({
           environment,
           words,
           planOnly: given.plan === true,
           yes: given.yes === true,
+          allowLoss: given.allowLoss === true,
           terraform: given.terraform,
         });
       },
