@@ -22,7 +22,8 @@ const config = { buckets: { bronze: 'bronze', control: 'control' } } as Paramete
 
 interface Line {
   readonly meta: Readonly<Record<string, unknown>>;
-  readonly payload: string;
+  readonly payload?: string;
+  readonly payload_base64?: string;
 }
 
 /** A world in which storage and pulls take their time. */
@@ -134,6 +135,30 @@ test('parts have a megabyte and more, however slowly they are written, and lack 
   expect(run?.files.reduce((sum, file) => sum + file.lines, 0)).toBe(9_000);
   expect((await lines()).map(({ payload }) => payload).sort()).toEqual(texts.sort());
   expect(left()).toBe(0);
+});
+
+test('a payload lands byte for byte: digits, escapes, spaces, and what is no text', async () => {
+  const { clock, state, drain, lines } = surroundings();
+  const payloads = [
+    Buffer.from('{"id":12345678901234567890,"price":1.50,"far":1e400,"zero":-0}'),
+    Buffer.from('{ "name" : "\\u00fc\\/\\ud83c" , "a":1, "a":2 }\r\n'),
+    Buffer.from('\uFEFFno json\u2028at all'),
+    Buffer.from([0xff, 0x00, 0x7b, 0x0a]),
+    Buffer.alloc(0),
+  ];
+  state.publish(
+    TOPIC,
+    payloads.map((data) => ({ data, attributes: { kind: 'odd' }, orderingKey: '' })),
+  );
+  clock.advance(1);
+  await drain();
+  const landed = (await lines()).map(({ payload, payload_base64 }) =>
+    payload === undefined
+      ? Buffer.from(payload_base64 ?? 'absent', 'base64')
+      : Buffer.from(payload),
+  );
+  const sorted = (all: readonly Buffer[]) => [...all].sort(Buffer.compare);
+  expect(sorted(landed)).toEqual(sorted(payloads));
 });
 
 test('a landing that has enough is settled while the next one is filled', async () => {
