@@ -94,9 +94,13 @@ async function* byTime(window: Window, reading: Reading): AsyncGenerator<Page, W
     const read: Read = await reading.fetch({ since, until: to, limit: reading.limit, at: null });
     if (read.kind === 'unreadable') return yield* aroundUnreadable(here, reading, read);
     if (read.kind === 'expired') return here;
-    const { page, next } = read;
+    const { page, next, records } = read;
     const step = stepOf(read.times, since, arrival);
-    const ended = next === null || (step !== null && step !== 'disorder' && step >= to);
+    const goesOn = typeof step === 'number';
+    // A full page that says it is the last is asked once more: were the place wrong at which the
+    // contract looks for the next one, nothing else would show.
+    const isFull = reading.limit !== null && records.length >= reading.limit;
+    const ended = (next === null && !(isFull && goesOn)) || (goesOn && step >= to);
     if (ended || (await endsBehind(reading, read, since, to))) {
       yield { ...page, remaining: null };
       return null;

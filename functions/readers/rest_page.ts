@@ -165,6 +165,9 @@ function digitsOf(body: Buffer, at: string): string | null {
   return digits;
 }
 
+/** One link of a header: its target, and its parameters, in whose quotes commas may stand. */
+const LINK = /<([^>]*)>((?:[^,"]|"(?:[^"\\]|\\.)*")*)/g;
+
 /**
  * The target of `rel="next"` (RFC 8288), below the base URL and without the credential: only path
  * and query count, so that the token goes nowhere but to the host that was declared.
@@ -175,9 +178,9 @@ function linkIn(
   asked: string,
   baseUrl: string,
 ): string | null {
-  for (const [, target = '', params = ''] of (header ?? '').matchAll(/<([^>]*)>((?:;[^,]*)?)/g)) {
-    const rel = /;\s*rel\s*=\s*("([^"]*)"|[^;\s]+)/i.exec(params);
-    const names = (rel?.[2] ?? rel?.[1] ?? '').toLowerCase().split(/\s+/);
+  for (const [, target = '', params = ''] of (header ?? '').matchAll(LINK)) {
+    const rel = /;\s*rel\s*=\s*(?:"([^"]*)"|([^;\s]+))/i.exec(params);
+    const names = (rel?.[1] ?? rel?.[2] ?? '').toLowerCase().split(/\s+/);
     if (!names.includes('next')) continue;
     const base = new URL(baseUrl);
     const url = URL.canParse(target, baseUrl + asked) ? new URL(target, baseUrl + asked) : null;

@@ -292,6 +292,14 @@ describe('the list moves while it is read', () => {
 });
 
 describe('the list misbehaves', () => {
+  test('a full page is not believed to be the last: the contract may name no cursor', async () => {
+    const { orders, context } = ordersWorld({ rows: many(100) });
+    const paging = { by: 'cursor', parameter: 'cursor', at: 'meta.next' } as const;
+    const given = context({ ...sized(20), paging });
+    const { pages } = await readWhole(span(UNTIL - DAY, UNTIL), given);
+    expect(versions(rowsOf(pages))).toEqual(versions(orders.book.rows()));
+  });
+
   test.each(['expired_cursor', 'same_cursor', 'empty_page'] as const)(
     '%s on the way through a flood',
     async (kind) => {
@@ -354,6 +362,23 @@ describe('the list misbehaves', () => {
 });
 
 describe('a list that cannot be narrowed', () => {
+  test.each([
+    '<$1> ; title="first, last" ; rel="next"',
+    '<https://api.example/help>; rel="help", <$1>;title=";,";rel=next',
+    '<$1>; rel="last next"',
+  ])('goes on by a link however it is written: %s', async (written) => {
+    const { context, orders, world } = ordersWorld({ paging: 'link', rows: many(60) });
+    const fetch: typeof world.fetch = async (request) => {
+      const answer = await world.fetch(request);
+      const link = answer.headers['link']?.replace(/^<([^>]*)>.*$/, written);
+      return link === undefined ? answer : { ...answer, headers: { ...answer.headers, link } };
+    };
+    const given = context({ ...noSince(declared), ...sized(20), paging: { by: 'link' } });
+    const all = span(0, UNTIL, 'full');
+    const { pages } = await readWhole(all, { ...given, world: { ...world, fetch } });
+    expect(versions(rowsOf(pages))).toEqual(versions(orders.book.rows()));
+  });
+
   test.each(pagings)('is read whole with every tick: %s', async (_, arrival, options) => {
     const { orders, clock, context } = ordersWorld({ ...options, rows: many(130), listing: 'id' });
     const inner = context({ ...noSince(declared), ...arrival, ...sized(20) });
