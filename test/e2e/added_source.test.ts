@@ -178,47 +178,34 @@ export const hours_by_agent = defineTable({
 FROM tickets t JOIN agents a ON a.id = t.agent WHERE NOT coalesce(a.is_deleted, false) GROUP BY a.name
 `,
   );
-  for (const [source, key, columns, sql] of [
-    [
-      'tickets',
-      'ticket',
-      { ticket: 'STRING', agent: 'STRING', hours: 'NUMERIC', changed_at: 'TIMESTAMP' },
-      'SELECT id AS ticket, agent, hours, updated_at AS changed_at FROM tickets',
-    ],
-    [
-      'calls',
-      'call',
-      { call: 'STRING', agent: 'STRING', minutes: 'INT64', changed_at: 'TIMESTAMP' },
-      'SELECT id AS call, agent, minutes, updated_at AS changed_at FROM calls',
-    ],
-    [
-      'agents',
-      'agent',
-      { agent: 'STRING', name: 'STRING', changed_at: 'TIMESTAMP', is_gone: 'BOOL' },
-      `SELECT id AS agent, name, updated_at AS changed_at, coalesce(is_deleted, false) AS is_gone
-FROM agents`,
-    ],
-  ] as const) {
-    const declared = Object.entries(columns).map(
-      ([name, type]) =>
-        `    ${name}: { type: '${type}',${name === key ? ' required: true,' : ''} about: 'As sent' },\n`,
-    );
-    write(
-      `schemas/support/tables/${key}_list.ts`,
-      `import { defineTable } from '../../contract.ts';
+  write(
+    'schemas/support/tables/newest.ts',
+    `import { defineTable } from '../../contract.ts';
 
-export const ${key}_list = defineTable({
-  about: 'All ${source}',
-  grain: 'one ${key}',
-  key: ['${key}'],
-  reads: { 'support.${source}': 'all' },
+export const newest = defineTable({
+  about: 'All that has come in, as it was last seen',
+  grain: 'one ticket, call or agent',
+  key: ['kind', 'id'],
+  reads: { 'support.tickets': 'all', 'support.calls': 'all', 'support.agents': 'all' },
   columns: {
-${declared.join('')}  },
+    kind: { type: 'STRING', required: true, about: 'ticket, call or agent' },
+    id: { type: 'STRING', required: true, about: 'As sent' },
+    name: { type: 'STRING', about: 'Of an agent, else which one' },
+    amount: { type: 'NUMERIC', about: 'Time it took' },
+    changed_at: { type: 'TIMESTAMP', about: 'When it changed' },
+    is_gone: { type: 'BOOL', required: true, about: 'Deleted' },
+  },
 });
 `,
-    );
-    write(`jobs/sql/support/${key}_list.sql`, `${sql}\n`);
-  }
+  );
+  write(
+    'jobs/sql/support/newest.sql',
+    `SELECT 'ticket' AS kind, id, agent AS name, hours AS amount, updated_at AS changed_at,
+  false AS is_gone FROM tickets
+UNION ALL SELECT 'call', id, agent, CAST(minutes AS DECIMAL(38, 9)), updated_at, false FROM calls
+UNION ALL SELECT 'agent', id, name, NULL, updated_at, coalesce(is_deleted, false) FROM agents
+`,
+  );
   await tributary('render');
   for (const name of ['tickets', 'calls', 'agents']) {
     const lines = readFileSync(file(`schemas/support/sources/${name}.ts`), 'utf8').split('\n');
@@ -351,8 +338,8 @@ it('misses nothing of sources that move while they are read', { timeout: 600_000
     await late.end();
     await writers.stop();
   }
-  const [newest] = desk.calls().slice(-1);
-  await expect.poll(() => Date.now()).toBeGreaterThan(Date.parse(newest?.updated_at ?? ''));
+  const last = desk.calls().at(-1)?.updated_at ?? '';
+  await expect.poll(() => Date.now()).toBeGreaterThan(Date.parse(last));
   await pulled();
   await aDayPasses();
   await pulled(['agents']);
@@ -363,28 +350,28 @@ it('misses nothing of sources that move while they are read', { timeout: 600_000
 
   expect(await rowsOf(ourSum)).toEqual([await agentsSum(admin)]);
   expect(
-    await rowsOf(`SELECT agent, name, is_gone FROM support.agent_list
-      WHERE agent NOT LIKE 'row%' ORDER BY agent`),
+    await rowsOf(`SELECT id, name, is_gone FROM support.newest
+      WHERE kind = 'agent' AND id NOT LIKE 'row%' ORDER BY id`),
   ).toEqual([
-    { agent: 'a1', name: 'Ann', is_gone: false },
-    { agent: 'a2', name: 'Bea', is_gone: false },
-    { agent: 'a3', name: 'Cem again', is_gone: false },
-    ...['brief', 'gone', 'late'].map((agent) => ({ agent, name: null, is_gone: true })),
+    { id: 'a1', name: 'Ann', is_gone: false },
+    { id: 'a2', name: 'Bea', is_gone: false },
+    { id: 'a3', name: 'Cem again', is_gone: false },
+    ...['brief', 'gone', 'late'].map((id) => ({ id, name: null, is_gone: true })),
   ]);
-  expect(
-    await rowsOf(`SELECT ticket, agent, CAST(hours AS FLOAT64) AS hours,
-      UNIX_MILLIS(changed_at) AS changed FROM support.ticket_list ORDER BY changed_at DESC`),
-  ).toEqual(
-    desk.tickets().map(({ id, agent, changed, hours }) => ({
-      ...{ ticket: id, agent, hours: Number(hours), changed: Date.parse(changed) },
-    })),
+  const newestOf = (kind: string) =>
+    rowsOf(`SELECT id, name, CAST(amount AS FLOAT64) AS amount, UNIX_MILLIS(changed_at) AS changed
+      FROM support.newest WHERE kind = '${kind}' ORDER BY changed_at`);
+  expect(await newestOf('ticket')).toEqual(
+    desk
+      .tickets()
+      .toReversed()
+      .map(({ id, agent, hours, changed }) => ({
+        ...{ id, name: agent, amount: Number(hours), changed: Date.parse(changed) },
+      })),
   );
-  expect(
-    await rowsOf(`SELECT call, agent, minutes, UNIX_MILLIS(changed_at) AS changed
-      FROM support.call_list ORDER BY changed_at`),
-  ).toEqual(
+  expect(await newestOf('call')).toEqual(
     desk.calls().map(({ id, agent, minutes, updated_at }) => ({
-      ...{ call: id, agent, minutes, changed: Date.parse(updated_at) },
+      ...{ id, name: agent, amount: minutes, changed: Date.parse(updated_at) },
     })),
   );
 });

@@ -33,9 +33,9 @@ export async function agentsSum(url: string): Promise<Sum> {
 
 /** The same of the warehouse's table, in GoogleSQL. */
 export const ourSum = `SELECT CAST(count(*) AS STRING) AS count,
-  TO_HEX(MD5(STRING_AGG(CONCAT(agent, '|', COALESCE(name, 'none'), '|',
-    CAST(UNIX_MICROS(changed_at) AS STRING)), '\\n' ORDER BY agent))) AS sum
-  FROM support.agent_list WHERE NOT is_gone`;
+  TO_HEX(MD5(STRING_AGG(CONCAT(id, '|', COALESCE(name, 'none'), '|',
+    CAST(UNIX_MICROS(changed_at) AS STRING)), '\\n' ORDER BY id))) AS sum
+  FROM support.newest WHERE kind = 'agent' AND NOT is_gone`;
 
 export interface Writers {
   /** Transactions that have ended. */
