@@ -145,13 +145,13 @@ export class TributaryStack extends TerraformStack {
       for (const dataset of datasets.values()) dataset.grant(reader, 'roles/bigquery.dataViewer');
     }
 
+    const ownTopics = functions.flatMap(({ inboxes }) => inboxes.map(({ topic }) => topic));
+    const taken = drainedTopics(catalog).find((topic) => ownTopics.includes(topic));
+    if (taken !== undefined) {
+      throw new Error(`a source drains the topic ${taken}, which carries messages of a function`);
+    }
     const topics = new Map(
-      [
-        ...new Set([
-          ...functions.flatMap((settings) => settings.inboxes.map(({ topic }) => topic)),
-          ...drainedTopics(catalog),
-        ]),
-      ].map((topic) => [
+      [...new Set([...ownTopics, ...drainedTopics(catalog)])].map((topic) => [
         topic,
         new Topic(this, topic, { name: topic, retentionSeconds: delivery.retentionSeconds }),
       ]),

@@ -1,5 +1,6 @@
 /** What must hold over the whole catalog and no single contract's type can say. */
 import {
+  type Arrival,
   type ColumnType,
   type Decoding,
   type DomainContract,
@@ -137,6 +138,7 @@ function sourceFaults(source: SourceContract): readonly string[] {
     faults.push(`bounds.earliest is ${source.bounds.earliest}, not a day such as 2006-01-01`);
   }
   if (source.bounds.days_ahead < 0) faults.push('bounds.days_ahead is negative');
+  faults.push(...arrivalFaults(source.arrives));
   const schedule = scheduleOf(source.arrives);
   if (schedule !== null && !isCron(schedule)) {
     faults.push(`schedule ${schedule} is not a cron expression of five fields`);
@@ -144,6 +146,41 @@ function sourceFaults(source: SourceContract): readonly string[] {
   if ('observed_at' in columns) faults.push('column observed_at is the one that landing adds');
   for (const [name, column] of Object.entries(columns)) {
     faults.push(...readingFaults(name, column, columns));
+  }
+  return faults;
+}
+
+/** Terms of an arrival that its type cannot hold to. Names become topics, functions and secrets. */
+function arrivalFaults(arrives: Arrival): readonly string[] {
+  const faults: string[] = [];
+  const atLeast = (least: number, terms: Readonly<Record<string, number | undefined>>): void => {
+    for (const [name, value] of Object.entries(terms)) {
+      if (value === undefined || value >= least) continue;
+      faults.push(`${name} is ${value}, not ${least} or more`);
+    }
+  };
+  switch (arrives.kind) {
+    case 'rest_list': {
+      const { api, url, path, page_size, requests_per_minute, first_days } = arrives;
+      if (!snakeCase.test(api)) faults.push(`the api ${api} is not snake_case`);
+      if (!url.startsWith('https://')) faults.push(`url is ${url}: a token goes to https:// only`);
+      if (!path.startsWith('/')) faults.push(`path is ${path}, which begins with no slash`);
+      atLeast(1, { 'page_size.records': page_size?.records, requests_per_minute, first_days });
+      atLeast(0, { overlap_minutes: arrives.overlap_minutes });
+      break;
+    }
+    case 'postgres_table': {
+      const { database, primary_key, full_every_hours, overlap_minutes } = arrives;
+      if (!snakeCase.test(database)) faults.push(`the database ${database} is not snake_case`);
+      if (primary_key.length === 0) faults.push('primary_key names no column');
+      atLeast(1, { full_every_hours });
+      atLeast(0, { overlap_minutes });
+      break;
+    }
+    case 'pubsub_messages':
+      if (!/^[a-z][a-z0-9]*(-[a-z0-9]+)*$/.test(arrives.topic)) {
+        faults.push(`the topic ${arrives.topic} is not lower-case words joined by hyphens`);
+      }
   }
   return faults;
 }

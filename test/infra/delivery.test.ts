@@ -172,6 +172,16 @@ test.each(schedules.map((job) => [String(job['name']), job] as const))(
   },
 );
 
+test('no source may drain what carries the messages of a function', () => {
+  const [name = '', source] =
+    Object.entries(catalog.sources).find(([, { arrives }]) => arrives.kind === 'pubsub_messages') ??
+    [];
+  if (source === undefined) throw new Error('no source arrives as messages');
+  const taken = { ...source, arrives: { ...source.arrives, topic: 'drain' } } as typeof source;
+  const sources = { ...catalog.sources, [name]: taken };
+  expect(() => synthesised({}, { ...catalog, sources })).toThrow(/drains the topic drain/);
+});
+
 test('a paused environment has every schedule, and fires none', () => {
   const paused = Object.values(synthesised({ paused: true }).all('google_cloud_scheduler_job'));
   expect(paused).toHaveLength(schedules.length);

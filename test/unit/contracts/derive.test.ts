@@ -203,6 +203,15 @@ const list: Arrival = {
   requests_per_minute: 60,
   first_days: 30,
 };
+const database: Arrival = {
+  kind: 'postgres_table',
+  schedule: '*/30 * * * *',
+  database: 'shop',
+  table: 'orders',
+  primary_key: ['order_id'],
+  overlap_minutes: 10,
+  full_every_hours: 24,
+};
 const read = (name: string, changes: object): Catalog =>
   source({
     columns: {
@@ -324,6 +333,34 @@ test.each<[string, Catalog, string]>([
     'a wrong schedule',
     source({ arrives: { ...orders.arrives, schedule: '61 * * * *' } }),
     'schedule 61 * * * * is not a cron expression',
+  ],
+  ['a token in the clear', source({ arrives: { ...list, url: 'http://a.b' } }), 'https:// only'],
+  ['a path that is none', source({ arrives: { ...list, path: 'orders' } }), 'begins with no slash'],
+  [
+    'a list that may not be asked for',
+    source({ arrives: { ...list, requests_per_minute: 0 } }),
+    'requests_per_minute is 0, not 1 or more',
+  ],
+  [
+    'an empty page',
+    source({ arrives: { ...list, page_size: { parameter: 'limit', records: 0 } } }),
+    'page_size.records is 0, not 1 or more',
+  ],
+  ['an api with a space', source({ arrives: { ...list, api: 'my shop' } }), 'is not snake_case'],
+  [
+    'a table without a key',
+    source({ arrives: { ...database, primary_key: [] } }),
+    'primary_key names no column',
+  ],
+  [
+    'a table that is always compared',
+    source({ arrives: { ...database, full_every_hours: 0 } }),
+    'full_every_hours is 0, not 1 or more',
+  ],
+  [
+    'an odd topic',
+    source({ arrives: { ...messages, topic: 'Orders_1' } }),
+    'the topic Orders_1 is not lower-case words joined by hyphens',
   ],
   [
     'a wrong bound',
