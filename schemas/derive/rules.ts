@@ -163,7 +163,9 @@ function arrivalFaults(arrives: Arrival): readonly string[] {
     case 'rest_list': {
       const { api, url, path, page_size, requests_per_minute, first_days } = arrives;
       if (!snakeCase.test(api)) faults.push(`the api ${api} is not snake_case`);
-      if (!url.startsWith('https://')) faults.push(`url is ${url}: a token goes to https:// only`);
+      if (!/^(https:\/\/|http:\/\/127\.0\.0\.1[:/])/.test(url)) {
+        faults.push(`url is ${url}: a token goes to https:// only, or stays on this machine`);
+      }
       if (!path.startsWith('/')) faults.push(`path is ${path}, which begins with no slash`);
       atLeast(1, { 'page_size.records': page_size?.records, requests_per_minute, first_days });
       atLeast(0, { overlap_minutes: arrives.overlap_minutes });
