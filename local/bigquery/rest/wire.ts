@@ -1,9 +1,8 @@
 /** Values on the wire: rows as `{f: [{v}]}`, and query parameters. */
 import type { Json } from '@duckdb/node-api';
 import { Refusal } from '../refusal.ts';
-import type { Parameter } from '../translate/bound.ts';
-import { type Bound, cast } from '../translate/bound.ts';
-import { literal, settled } from '../translate/expression.ts';
+import { type Bound, cast, type Parameter, settled } from '../translate/bound.ts';
+import { literal } from '../translate/literal.ts';
 import { duckdbType, scalarNamed, type Type, typeText } from '../type.ts';
 
 export interface FormatOptions {

@@ -2,8 +2,8 @@
 import type { Call, Expr, OrderItem, WindowSpec } from '../parse/ast.ts';
 import { QueryFault, unsupported } from '../refusal.ts';
 import { type Type, typeText } from '../type.ts';
+import { Arguments } from './arguments.ts';
 import { type Binder, type Bound, cast, coerce, isNumber, type Scope } from './bound.ts';
-import { Arguments } from './functions.ts';
 
 interface Shape {
   readonly least: number;

@@ -194,3 +194,8 @@ export function literalText(bound: Bound | undefined, what: string, at: number):
   if (bound?.literal !== undefined && bound.type === 'STRING') return bound.literal.value;
   throw unsupported(`${what} that is not a literal or parameter`, at);
 }
+
+/** A NULL that nothing gave a type is an INT64. */
+export function settled(type: Type): Type {
+  return type === 'NULL' ? 'INT64' : type;
+}

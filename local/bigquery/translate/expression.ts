@@ -1,22 +1,26 @@
 /** Expressions of GoogleSQL to DuckDB's SQL, typed on the way; what has no rule here is refused. */
-
-import type { Call, Expr, TypeName } from '../parse/ast.ts';
+import type { Call, Expr } from '../parse/ast.ts';
 import { QueryFault, unsupported } from '../refusal.ts';
-import { duckdbType, sameType, scalarNamed, type Type, textLiteral, typeText } from '../type.ts';
+import { duckdbType, typeText } from '../type.ts';
 import { aggregateOrAnalytic, needsAggregateOrOver } from './aggregates.ts';
 import {
   type Binder,
   type Bound,
-  type Column,
   cast,
   coerce,
-  coerced,
   isNumber,
   type Scope,
+  settled,
   unify,
 } from './bound.ts';
+import { containsAggregate, containsSubquery } from './contains.ts';
+import { conversion, typeOf } from './conversion.ts';
 import { extractPart } from './dates.ts';
-import { FUNCTION_NAMES, quotient, scalarFunction, shifted, toText } from './functions.ts';
+import { FUNCTION_NAMES, scalarFunction } from './functions.ts';
+import { literal } from './literal.ts';
+import { field, nearest, path } from './names.ts';
+import { quotient } from './number_functions.ts';
+import { shifted } from './time_functions.ts';
 
 const COMPARISONS = new Set(['=', '<>', '<', '>', '<=', '>=']);
 
@@ -191,11 +195,6 @@ export function bindExpr(expr: Expr, scope: Scope, binder: Binder): Bound {
   }
 }
 
-/** A NULL that nothing gave a type is an INT64. */
-export function settled(type: Type): Type {
-  return type === 'NULL' ? 'INT64' : type;
-}
-
 /** Whether an expression as a whole could be one of GROUP BY. A subquery is bound once only: it counts the tables it reads. */
 function groupable(expr: Expr): boolean {
   return (
@@ -213,56 +212,6 @@ function attempt(work: () => Bound): Bound | undefined {
     if (error instanceof QueryFault) return undefined;
     throw error;
   }
-}
-
-export function literal(type: string, value: string, at: number): Bound {
-  switch (type) {
-    case 'NULL':
-      return { sql: 'NULL', type: 'NULL' };
-    case 'BOOL':
-      return { sql: value, type: 'BOOL', literal: { type: 'BOOL', value } };
-    case 'INT64': {
-      const number = BigInt(value);
-      if (number > 9223372036854775807n || number < -9223372036854775808n)
-        throw new QueryFault(`Invalid integer literal: ${value}`, at);
-      return { sql: `CAST(${value} AS BIGINT)`, type: 'INT64', literal: { type: 'INT64', value } };
-    }
-    case 'FLOAT64':
-      // Without an exponent DuckDB would read a DECIMAL.
-      return {
-        sql: `CAST('${value}' AS DOUBLE)`,
-        type: 'FLOAT64',
-        literal: { type: 'FLOAT64', value },
-      };
-    case 'STRING':
-      return { sql: textLiteral(value), type: 'STRING', literal: { type: 'STRING', value } };
-    case 'BYTES':
-      return { sql: `encode(${textLiteral(value)})`, type: 'BYTES' };
-    case 'NUMERIC':
-      if (!/^\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*$/.test(value))
-        throw new QueryFault(`Invalid NUMERIC literal: ${value}`, at);
-      return { sql: cast(textLiteral(value), 'NUMERIC'), type: 'NUMERIC' };
-    default: {
-      const bound = coerced(
-        { sql: '', type: 'STRING', literal: { type: 'STRING', value } },
-        type as Type,
-      );
-      if (bound === undefined || (type === 'TIMESTAMP' && !/^\d{4}-\d{1,2}-\d{1,2}/.test(value)))
-        throw new QueryFault(`Invalid ${type} literal`, at);
-      return bound;
-    }
-  }
-}
-
-export function typeOf(name: TypeName): Type {
-  if (name.base === 'ARRAY') return { array: typeOf(name.element as TypeName) };
-  if (name.base === 'STRUCT')
-    return {
-      struct: (name.fields ?? []).map((field) => ({ name: field.name, type: typeOf(field.type) })),
-    };
-  const scalar = scalarNamed(name.base);
-  if (scalar === undefined) throw unsupported(`Type ${name.base}`, name.at);
-  return scalar;
 }
 
 /** All of one type that can be compared, as SQL. */
@@ -408,283 +357,5 @@ function call(expr: Call, scope: Scope, binder: Binder): Bound {
         );
     }
     throw error;
-  }
-}
-
-/** What CAST does, and what SAFE_CAST makes NULL. Text is checked first: DuckDB reads more than BigQuery does. */
-function conversion(value: Bound, type: Type, safe: boolean, at: number): Bound {
-  if (sameType(value.type, type)) return { sql: value.sql, type };
-  if (value.type === 'NULL') return { sql: cast('NULL', type), type };
-  const from = value.type;
-  const { sql } = value;
-  const impossible = (): QueryFault =>
-    new QueryFault(`Invalid cast from ${typeText(from)} to ${typeText(type)}`, at);
-  if (typeof from === 'object' || typeof type === 'object') {
-    const bound =
-      typeof from === 'object' && typeof type === 'object'
-        ? coerced({ sql, type: from }, type)
-        : undefined;
-    if (bound === undefined) throw impossible();
-    return bound;
-  }
-  const checked = (macro: string, result: string, name: string): Bound => ({
-    sql: safe
-      ? `(CASE WHEN ${macro}(${sql}) THEN TRY_CAST(${result} AS ${duckdbType(type)}) END)`
-      : `(CASE WHEN ${sql} IS NULL THEN NULL WHEN ${macro}(${sql}) THEN ${cast(result, type)} ELSE error('Bad ${name} value: ' || ${sql}) END)`,
-    type,
-  });
-  const plain = (result: string): Bound => ({
-    sql: safe ? `TRY_CAST(${result} AS ${duckdbType(type)})` : cast(result, type),
-    type,
-  });
-  switch (type) {
-    case 'STRING':
-      return { sql: toText(value), type };
-    case 'INT64':
-      if (from === 'STRING') return checked('bq_is_int', `trim(${sql})`, 'int64');
-      if (from === 'FLOAT64' || from === 'NUMERIC') return plain(`round(${sql})`);
-      if (from === 'BOOL') return plain(sql);
-      throw impossible();
-    case 'FLOAT64':
-      if (from === 'STRING') return checked('bq_is_float', sql, 'double');
-      if (from === 'INT64' || from === 'NUMERIC') return plain(sql);
-      throw impossible();
-    case 'NUMERIC':
-      if (from === 'STRING') return checked('bq_is_numeric', `trim(${sql})`, 'NUMERIC');
-      if (from === 'INT64' || from === 'FLOAT64') return plain(sql);
-      throw impossible();
-    case 'BOOL':
-      if (from === 'STRING')
-        return {
-          sql: `(CASE lower(${sql}) WHEN 'true' THEN TRUE WHEN 'false' THEN FALSE ${safe ? '' : `ELSE CASE WHEN ${sql} IS NOT NULL THEN error('Bad bool value: ' || ${sql}) END `}END)`,
-          type,
-        };
-      if (from === 'INT64') return { sql: `(${sql} <> 0)`, type };
-      throw impossible();
-    case 'DATE':
-      if (from === 'STRING') return checked('bq_is_date', sql, 'date');
-      if (from === 'TIMESTAMP') return plain(sql);
-      throw impossible();
-    case 'TIMESTAMP':
-      if (from === 'STRING') {
-        const parsed = `bq_timestamp_of(${sql})`;
-        if (safe) throw unsupported('SAFE_CAST to TIMESTAMP (use SAFE.PARSE_TIMESTAMP)', at);
-        return {
-          sql: `(CASE WHEN ${sql} IS NULL THEN NULL WHEN bq_is_timestamp(${sql}) THEN ${parsed} ELSE error('Invalid timestamp: ' || ${sql}) END)`,
-          type,
-        };
-      }
-      if (from === 'DATE') return plain(sql);
-      throw impossible();
-    case 'BYTES':
-      if (from === 'STRING') return { sql: `encode(${sql})`, type };
-      throw impossible();
-    default:
-      throw impossible();
-  }
-}
-
-function field(value: Bound, name: string, at: number): Bound {
-  if (typeof value.type !== 'object' || !('struct' in value.type))
-    throw new QueryFault(
-      `Cannot access field ${name} on a value with type ${typeText(value.type)}`,
-      at,
-    );
-  const fields = value.type.struct;
-  const index = fields.findIndex(
-    (candidate) => candidate.name.toLowerCase() === name.toLowerCase(),
-  );
-  if (index < 0)
-    throw new QueryFault(`Field name ${name} does not exist in ${typeText(value.type)}`, at);
-  return {
-    sql: `(${value.sql}).f${index}`,
-    type: fields[index]?.type as Type,
-    name: fields[index]?.name ?? name,
-    ...(value.aggregate && { aggregate: true }),
-  };
-}
-
-function find(columns: readonly Column[], name: string): readonly Column[] {
-  return columns.filter((column) => column.name.toLowerCase() === name.toLowerCase());
-}
-
-/** A name, qualified or not, looked up from the inside out. */
-function path(names: readonly string[], scope: Scope, at: number): Bound {
-  const [first, ...rest] = names as [string, ...string[]];
-  for (let level: Scope | undefined = scope; level !== undefined; level = level.parent) {
-    const found = lookUp(first, rest, level, at);
-    if (found !== undefined) {
-      const { bound, used } = found;
-      if (
-        level.grouped !== undefined &&
-        !level.inAggregate &&
-        !bound.aggregate &&
-        !found.alias &&
-        !level.grouped.has(bound.sql)
-      )
-        throw new QueryFault(
-          `Expression references column ${names[used - 1]} which is neither grouped nor aggregated`,
-          at,
-        );
-      for (const source of bound.sources ?? []) source.use.columns.add(source.column);
-      return rest.slice(used - 1).reduce((value, name) => field(value, name, at), bound);
-    }
-  }
-  const visible = scope.relations.flatMap(({ columns, alias }) => [
-    ...columns.map(({ name }) => name),
-    ...(alias ? [alias] : []),
-  ]);
-  const near = nearest(first, visible);
-  throw new QueryFault(
-    `Unrecognized name: ${names.join('.')}${near === undefined ? '' : `; Did you mean ${near}?`}`,
-    at,
-  );
-}
-
-/** `used` counts the names that are spent. */
-function lookUp(
-  first: string,
-  rest: readonly string[],
-  scope: Scope,
-  at: number,
-): { bound: Bound; used: number; alias?: true } | undefined {
-  const alias = scope.aliases?.get(first.toLowerCase());
-  if (alias === 'ambiguous') throw new QueryFault(`Name ${first} is ambiguous`, at);
-  if (alias !== undefined) {
-    if (alias.aggregate && scope.inAggregate)
-      throw new QueryFault('Aggregations of aggregations are not allowed', at);
-    return { bound: alias, used: 1, alias: true };
-  }
-  const merged = find(scope.merged, first)[0];
-  if (merged !== undefined) return { bound: { ...merged.bound, name: merged.name }, used: 1 };
-  const columns = scope.relations.flatMap((relation) => find(relation.columns, first));
-  if (columns.length > 1) throw new QueryFault(`Column name ${first} is ambiguous`, at);
-  const column = columns[0];
-  if (column !== undefined) return { bound: { ...column.bound, name: column.name }, used: 1 };
-  const relation = scope.relations.find(
-    (candidate) => candidate.alias?.toLowerCase() === first.toLowerCase(),
-  );
-  if (relation === undefined) return undefined;
-  const name = rest[0];
-  if (name === undefined) {
-    if (relation.element !== undefined)
-      return { bound: { ...relation.element, name: first }, used: 1 };
-    throw unsupported(`A whole row (${first}) as a value`, at);
-  }
-  const inner = find(relation.columns, name)[0];
-  if (inner === undefined) {
-    const near = nearest(
-      name,
-      relation.columns.map((candidate) => candidate.name),
-    );
-    throw new QueryFault(
-      `Name ${name} not found inside ${first}${near === undefined ? '' : `; Did you mean ${near}?`}`,
-      at,
-    );
-  }
-  return { bound: { ...inner.bound, name: inner.name }, used: 2 };
-}
-
-/** The name at most two edits away, as BigQuery hints. */
-function nearest(name: string, candidates: readonly string[]): string | undefined {
-  const limit = name.length <= 3 ? 1 : 2;
-  return candidates
-    .map((candidate) => ({
-      candidate,
-      distance: edits(name.toLowerCase(), candidate.toLowerCase()),
-    }))
-    .filter(({ distance }) => distance > 0 && distance <= limit)
-    .sort((a, b) => a.distance - b.distance)[0]?.candidate;
-}
-
-function edits(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, i) => i);
-  for (let i = 1; i <= a.length; i += 1) {
-    const next = [i];
-    for (let j = 1; j <= b.length; j += 1)
-      next.push(
-        Math.min(
-          (next[j - 1] as number) + 1,
-          (row[j] as number) + 1,
-          (row[j - 1] as number) + (a[i - 1] === b[j - 1] ? 0 : 1),
-        ),
-      );
-    row = next;
-  }
-  return row[b.length] as number;
-}
-
-/** Whether an aggregate of this query (not of a subquery in it) stands in an expression. */
-export function containsAggregate(expr: Expr): boolean {
-  return contains(expr, (call) => call.over === undefined && needsAggregateOrOver(call));
-}
-
-export function containsWindow(expr: Expr): boolean {
-  return contains(expr, (call) => call.over !== undefined);
-}
-
-export function containsSubquery(expr: Expr): boolean {
-  return (
-    expr.kind === 'subquery' ||
-    (expr.kind === 'in' && expr.query !== undefined) ||
-    children(expr).some(containsSubquery)
-  );
-}
-
-/** The names an expression reads, those in its subqueries left out. */
-export function pathsOf(expr: Expr): readonly (readonly string[])[] {
-  return expr.kind === 'path' ? [expr.names] : children(expr).flatMap(pathsOf);
-}
-
-function contains(expr: Expr, wanted: (call: Call) => boolean): boolean {
-  if (expr.kind === 'call' && wanted(expr)) return true;
-  return children(expr).some((child) => contains(child, wanted));
-}
-
-function children(expr: Expr): readonly Expr[] {
-  switch (expr.kind) {
-    case 'literal':
-    case 'path':
-    case 'param':
-      return [];
-    case 'subquery':
-      return [];
-    case 'call':
-      return [
-        ...expr.args,
-        ...expr.orderBy.map((item) => item.expr),
-        ...(expr.over?.partitionBy ?? []),
-        ...(expr.over?.orderBy.map((item) => item.expr) ?? []),
-      ];
-    case 'unary':
-    case 'is':
-    case 'cast':
-    case 'field':
-      return [expr.expr];
-    case 'extract':
-      return [expr.expr, ...(expr.zone ? [expr.zone] : [])];
-    case 'binary':
-    case 'distinct':
-      return [expr.left, expr.right];
-    case 'between':
-      return [expr.expr, expr.low, expr.high];
-    case 'in':
-      return [expr.expr, ...(expr.list ?? []), ...(expr.unnest ? [expr.unnest] : [])];
-    case 'like':
-      return [expr.expr, expr.pattern];
-    case 'case':
-      return [
-        ...(expr.operand ? [expr.operand] : []),
-        ...expr.whens.flatMap(({ when, result }) => [when, result]),
-        ...(expr.otherwise ? [expr.otherwise] : []),
-      ];
-    case 'interval':
-      return [expr.amount];
-    case 'array':
-      return expr.items;
-    case 'struct':
-      return expr.fields.map((item) => item.expr);
-    case 'subscript':
-      return [expr.expr, expr.index];
   }
 }

@@ -2,7 +2,7 @@
 import type { Expr } from '../parse/ast.ts';
 import { QueryFault } from '../refusal.ts';
 import type { Binder, Scope, Source, TableUse } from './bound.ts';
-import { containsSubquery, pathsOf } from './expression.ts';
+import { containsSubquery, pathsOf } from './contains.ts';
 
 /** Notes the usable parts of a WHERE or ON condition at the tables they restrict. `allowed` limits it to one side of a join. */
 export function notePartitionFilters(

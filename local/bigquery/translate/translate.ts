@@ -8,10 +8,11 @@ import {
   coerce,
   type Parameter,
   type Scope,
+  settled,
   type TableUse,
 } from './bound.ts';
 import { bindDml } from './dml.ts';
-import { bindExpr, settled } from './expression.ts';
+import { bindExpr } from './expression.ts';
 import { demandFilters } from './prune.ts';
 import { bindQuery } from './query.ts';
 import type { Cte, TableInfo, Translation } from './translation.ts';
