@@ -105,6 +105,14 @@ export const loggedAlerts: readonly LoggedAlert[] = [
     by: 'file',
   },
   {
+    name: 'stopped-upload',
+    title: 'An uploaded file cannot be taken in',
+    urgency: 'ERROR',
+    event: 'upload_stopped',
+    by: 'file',
+    from: 'ERROR',
+  },
+  {
     name: 'failed-submit',
     title: 'A domain cannot be taken further',
     urgency: 'ERROR',

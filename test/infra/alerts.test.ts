@@ -41,6 +41,7 @@ test('there is an alert for everything that a person must know', () => {
     'rejected-rate',
     'run-set-aside',
     'silent-schedule',
+    'stopped-upload',
   ]);
   // The budget speaks for itself, by the page on cost.
   expect([...alerts, 'cost'].sort()).toEqual(runbooks.sort());
@@ -99,6 +100,11 @@ test('alerts on dead letters and backlog watch every subscription', () => {
   for (const name of names) {
     expect(filterOf('alerts_backlog')).toContain(`"${name}"`);
     expect(filterOf('alerts_dead_letters')).toContain(`"${name}-dead"`);
+  }
+  for (const { arrives } of Object.values(catalog.sources)) {
+    if (arrives.kind !== 'pubsub_messages') continue;
+    expect(filterOf('alerts_drain_backlog')).toContain(`"${arrives.topic}--drain"`);
+    expect(filterOf('alerts_dead_letters')).toContain(`"${arrives.topic}--drain-dead"`);
   }
 });
 
