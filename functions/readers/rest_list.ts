@@ -39,6 +39,10 @@ export const restList: Reader<RestListArrival> = {
     const from =
       edge === undefined ? begin : Date.parse(edge) - arrival.overlap_minutes * MINUTE_MS;
     if (edge !== undefined && Date.parse(edge) >= now) return { windows: [], edges: {} };
+    // While nothing can be read, one more window with every tick would say no more: the first plan
+    // after it reaches from this edge to the present.
+    const stands = checkpoint.open.some(({ pass, to }) => pass === 'hot' && to === edge);
+    if (stands && checkpoint.trouble !== null) return { windows: [], edges: {} };
     return { windows: cut('hot', from, now, arrival), edges: { hot: to } };
   },
 

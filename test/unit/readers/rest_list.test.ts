@@ -1,5 +1,6 @@
 /** A REST list while its orders come and change: whatever it does, the latest version is landed. */
 import { afterEach, describe, expect, test } from 'vitest';
+import { type Checkpoint, finished, planned } from '../../../functions/checkpoint.ts';
 import { wholeFetch } from '../../../functions/clients/fetch.ts';
 import type { Page } from '../../../functions/readers/reader.ts';
 import { restList } from '../../../functions/readers/rest_list.ts';
@@ -430,6 +431,30 @@ describe('what is planned', () => {
       ['2026-01-01', '2026-01-14'],
     ]);
     expect(restList.range(from, to, 'b', noSince(arrival) as RestListArrival)).toHaveLength(1);
+  });
+
+  test('an outage of days leaves one window, not one for every tick of it', () => {
+    let held: Checkpoint = checkpointWith({ hot: iso(UNTIL) });
+    const trouble = {
+      code: 'api_unavailable',
+      message: '503',
+      at: iso(UNTIL),
+      needs_person: false,
+    };
+    for (let tick = 1; tick <= 500; tick += 1) {
+      held = planned(held, restList.plan(held, UNTIL + tick * 10 * MINUTE, arrival));
+      held = { ...held, trouble };
+    }
+    const first = span(UNTIL - 15 * MINUTE, UNTIL + 10 * MINUTE);
+    expect(held.open).toEqual([first]);
+    const done = { window: first, remaining: null, run: 'r', records: 0, at: iso(UNTIL) };
+    held = { ...finished(held, done), trouble: null };
+    const back = UNTIL + 600 * 10 * MINUTE;
+    held = planned(held, restList.plan(held, back, arrival));
+    expect(held.open).toEqual([span(UNTIL - 5 * MINUTE, back)]);
+    // One that is read for longer than a tick keeps today's from no one.
+    const later = restList.plan(held, back + 10 * MINUTE, arrival);
+    expect(later.windows).toEqual([span(back - 15 * MINUTE, back + 10 * MINUTE)]);
   });
 
   test('a listing that is not finished is not begun again', () => {
