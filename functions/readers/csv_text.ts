@@ -83,7 +83,7 @@ export function csvCutter(delimiter: string): Cutter {
       const other = otherDelimiter(header as readonly string[], delimiter);
       if (other !== null) {
         stop(
-          `the header is one column, "${String(header[0]).slice(0, 80)}": its fields seem to be separated by ${JSON.stringify(other)}, and the contract says ${JSON.stringify(delimiter)}`,
+          `the header is one column: its fields seem to be separated by ${JSON.stringify(other)}, and the contract says ${JSON.stringify(delimiter)}`,
         );
         return null;
       }
@@ -121,7 +121,8 @@ export function csvCutter(delimiter: string): Cutter {
     for (const [i, field] of record.entries()) {
       const value = decoded(field);
       if (value === null) {
-        const why = `field ${header[i] ?? i + 1} is not UTF-8; save the file as UTF-8 and upload it again`;
+        // Not by its name: without a header that would be somebody's data.
+        const why = `field ${i + 1} is not UTF-8; save the file as UTF-8 and upload it again`;
         return refusedPiece(raw, at, 'unreadable_record', why);
       }
       const key = keys[i] ?? asKey(unused(`column_${i + 1}`, header));

@@ -250,11 +250,11 @@ test('a record that is not UTF-8 is refused with its bytes, the others land', as
   const bytes = Buffer.from(refused[0]?.payload_base64 ?? '', 'base64');
   expect(bytes).toEqual(Buffer.from('1,caf\u00e9\n', 'latin1'));
   expect(refusals(refused)).toEqual([
-    'unreadable_record: line 2: field b is not UTF-8; save the file as UTF-8 and upload it again',
+    'unreadable_record: line 2: field 2 is not UTF-8; save the file as UTF-8 and upload it again',
   ]);
   expect(logged.find(({ event }) => event === 'upload_refused')).toMatchObject({
     severity: 'WARNING',
-    fields: { refused: 1, reason: expect.stringContaining('field b is not UTF-8') },
+    fields: { refused: 1, reason: expect.stringContaining('field 2 is not UTF-8') },
   });
 });
 
@@ -286,7 +286,7 @@ test.each([
     'another delimiter',
     'a.csv',
     Buffer.from('pid;name\nA;x\n'),
-    /the header is one column, "pid;name": its fields seem to be separated by ";", and the contract says ","/,
+    /the header is one column: its fields seem to be separated by ";", and the contract says ","/,
   ],
   ['an empty JSON file', 'a.json', Buffer.from(' \n'), /line 2: the file is empty/],
   ['text for JSON', 'a.json', Buffer.from('"just text"'), /neither a JSON array nor JSON objects/],
