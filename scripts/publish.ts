@@ -5,7 +5,13 @@ import { type Command, InvalidArgumentError } from 'commander';
 import { catalog } from '../schemas/rendered/catalog.ts';
 import { Failure } from './failure.ts';
 import { duration, say } from './progress.ts';
-import { localEndpoints, openTarget, type TargetOptions, withTarget } from './target.ts';
+import {
+  localEndpoints,
+  openTarget,
+  type Target,
+  type TargetOptions,
+  withTarget,
+} from './target.ts';
 
 /** Messages and bytes on their way at once: enough for full requests, little to hold. */
 const MOST_OUTSTANDING = 8_000;
@@ -273,13 +279,20 @@ async function due(at: number): Promise<void> {
   if (left > 2) await sleep(left);
 }
 
+/** Where a command's target takes messages. */
+export const publishTarget = (options: TargetOptions, { config }: Target): PublishTarget => ({
+  projectId: config.project,
+  ...(options.env === undefined ? { apiEndpoint: localEndpoints(options).pubsub_grpc } : {}),
+});
+
 interface PublishOptions extends TargetOptions {
   readonly rate?: number;
   readonly attribute: Readonly<Record<string, string>>;
   readonly json: boolean;
 }
 
-function positive(text: string): number {
+/** An option's number, perhaps written with separators. */
+export function positive(text: string): number {
   const number = Number(text.replaceAll(/[_,]/g, ''));
   if (!(number > 0)) throw new InvalidArgumentError('It is no number above 0.');
   return number;
@@ -328,7 +341,7 @@ Examples:
   ./tributary publish website.site_events events.ndjson --attribute origin=import`,
     )
     .action(async (topic: string, file: string, options: PublishOptions) => {
-      const { config } = await openTarget(options);
+      const target = await openTarget(options);
       const input: AsyncIterable<Buffer> =
         file === '-' ? process.stdin : createReadStream(file, { highWaterMark: 1 << 20 });
       const done = await publish(
@@ -339,12 +352,7 @@ Examples:
           progress: (published) => say(`${published} messages published ...`),
           ...(options.rate === undefined ? {} : { rate: options.rate }),
         },
-        {
-          projectId: config.project,
-          ...(options.env === undefined
-            ? { apiEndpoint: localEndpoints(options).pubsub_grpc }
-            : {}),
-        },
+        publishTarget(options, target),
       ).catch((error: NodeJS.ErrnoException) => {
         // Only reading the file has a system call that fails.
         if (error.syscall !== 'open' && error.syscall !== 'read') throw error;

@@ -2,8 +2,8 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { Failure } from './failure.ts';
 import { duration, say } from './progress.ts';
-import { type Published, type PublishTarget, publish } from './publish.ts';
-import { localEndpoints, openTarget, type TargetOptions, withTarget } from './target.ts';
+import { type Published, type PublishTarget, positive, publish, publishTarget } from './publish.ts';
+import { openTarget, type TargetOptions, withTarget } from './target.ts';
 
 /** A world as far as publishing needs it. */
 interface Simulated {
@@ -127,12 +127,6 @@ interface SimulateOptions extends TargetOptions {
 
 const DAY_MS = 86_400_000;
 
-function positive(text: string): number {
-  const number = Number(text.replaceAll(/[_,]/g, ''));
-  if (!(number > 0)) throw new InvalidArgumentError('It is no number above 0.');
-  return number;
-}
-
 function whole(text: string): number {
   const number = positive(text);
   if (!Number.isSafeInteger(number)) throw new InvalidArgumentError('It is no whole number.');
@@ -158,7 +152,7 @@ Examples:
   ./tributary simulate commerce --events 5000 --rate 200 --seed 7`,
     )
     .action(async (domain: string, options: SimulateOptions) => {
-      const { config } = await openTarget(options);
+      const target = await openTarget(options);
       const { events, rate, seed } = options;
       const done = await simulate(
         {
@@ -170,12 +164,7 @@ Examples:
           ...(events === undefined ? {} : { events }),
           ...(rate === undefined ? {} : { rate }),
         },
-        {
-          projectId: config.project,
-          ...(options.env === undefined
-            ? { apiEndpoint: localEndpoints(options).pubsub_grpc }
-            : {}),
-        },
+        publishTarget(options, target),
       );
       const { published, failed, topic, seconds, per_second } = done;
       if (options.json) process.stdout.write(`${JSON.stringify(done)}\n`);
