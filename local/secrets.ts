@@ -8,7 +8,7 @@ interface Version {
 }
 
 /** `hubspot-token` is taken from `HUBSPOT_TOKEN`. */
-export const variableOf = (secret: string): string => secret.toUpperCase().replaceAll('-', '_');
+const variableOf = (secret: string): string => secret.toUpperCase().replaceAll('-', '_');
 
 export class Secrets {
   readonly #file: string;

@@ -47,7 +47,7 @@ interface StackFile {
 }
 
 /** Any number does: nothing outside this machine hears of it. */
-export const PROJECT_NUMBER = '123456789012';
+const PROJECT_NUMBER = '123456789012';
 
 const SECTIONS = ['//', 'data', 'provider', 'resource', 'terraform'];
 

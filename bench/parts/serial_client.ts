@@ -14,7 +14,7 @@ import { inRoot } from '../../scripts/place.ts';
 import { peakMemory } from './deployed_function.ts';
 import { startProgram } from './program.ts';
 
-export interface SerialPull {
+interface SerialPull {
   readonly events: number;
   readonly requests: number;
   readonly seconds: number;

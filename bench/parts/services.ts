@@ -18,7 +18,7 @@ import { inRoot } from '../../scripts/place.ts';
 import { startProgram } from './program.ts';
 
 export const PROJECT = 'bench';
-export const LOCATION = 'EU';
+const LOCATION = 'EU';
 export const buckets = {
   bronze: 'bench-bronze',
   control: 'bench-control',

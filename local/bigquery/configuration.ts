@@ -2,7 +2,7 @@
 import { Refusal } from './refusal.ts';
 import type { Field, TimePartitioning } from './type.ts';
 
-export interface TableReference {
+interface TableReference {
   readonly projectId?: string;
   readonly datasetId: string;
   readonly tableId: string;

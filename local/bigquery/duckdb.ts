@@ -55,7 +55,7 @@ export interface QueryResult {
 }
 
 /** Rows as text: a scalar, a list of values or a struct (an object with f0, f1, …); see wire.ts. */
-export type WireRow = readonly Json[];
+type WireRow = readonly Json[];
 
 export class DuckdbStore implements Store {
   readonly instance: DuckDBInstance;

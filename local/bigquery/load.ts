@@ -13,7 +13,7 @@ import {
   typeText,
 } from './type.ts';
 
-export interface LoadSql {
+interface LoadSql {
   readonly fields: readonly Field[];
   /** Yields the columns of the schema in order. */
   readonly select: string;

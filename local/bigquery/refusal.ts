@@ -2,7 +2,7 @@
  * What BigQuery answers when it refuses: `reason` is one of its own reasons, `code` the HTTP status that goes with it.
  * A refusal of a job ends in `status.errorResult`, a refusal of a call in the error body; both carry the same words.
  */
-export type Reason =
+type Reason =
   | 'invalid'
   | 'invalidQuery'
   | 'notFound'

@@ -2,7 +2,7 @@
  * The refusals of the local Pub/Sub, under gRPC's status names.
  * Retry or not: UNAVAILABLE and INTERNAL yes, the others no.
  */
-export type StatusName =
+type StatusName =
   | 'INVALID_ARGUMENT'
   | 'NOT_FOUND'
   | 'ALREADY_EXISTS'

@@ -13,7 +13,7 @@ const part = (value: unknown): string => Buffer.from(JSON.stringify(value)).toSt
  * A token with the claims of Google's, for endpoints that read them. Nobody signed it: an endpoint
  * that checks signatures must refuse it.
  */
-export function fakeOidcToken(email: string, audience: string, now: number): string {
+function fakeOidcToken(email: string, audience: string, now: number): string {
   const issued = Math.floor(now / 1000);
   const claims = {
     iss: 'https://accounts.google.com',

@@ -57,7 +57,7 @@ export interface LeaseOptions {
 }
 
 /** Decides what becomes of a message that failed `count` times. */
-export type OnFailure = (number: number, count: number) => 'dead-lettered' | 'again';
+type OnFailure = (number: number, count: number) => 'dead-lettered' | 'again';
 
 const READY = -1;
 const HELD = -2;

@@ -47,7 +47,7 @@ export function crc32c(bytes: Uint8Array, start = 0): number {
 }
 
 /** The four bytes, big-endian, in base64: how the API writes a CRC32C. */
-export function crc32cText(value: number): string {
+function crc32cText(value: number): string {
   const bytes = Buffer.allocUnsafe(4);
   bytes.writeUInt32BE(value);
   return bytes.toString('base64');

@@ -16,7 +16,7 @@ interface Range {
 }
 
 /** Undefined = the whole object. A header that is not one byte range is ignored, as HTTP says. */
-export function byteRange(header: string | undefined, size: number): Range | undefined {
+function byteRange(header: string | undefined, size: number): Range | undefined {
   const match = /^bytes=(\d*)-(\d*)$/.exec(header?.trim() ?? '');
   if (!match || (match[1] === '' && match[2] === '')) return undefined;
   const [, first = '', last = ''] = match;

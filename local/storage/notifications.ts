@@ -2,13 +2,13 @@
 import { invalid } from './errors.ts';
 import type { ObjectResource } from './resource.ts';
 
-export const EVENT_TYPES = [
+const EVENT_TYPES = [
   'OBJECT_FINALIZE',
   'OBJECT_DELETE',
   'OBJECT_ARCHIVE',
   'OBJECT_METADATA_UPDATE',
 ] as const;
-export type EventType = (typeof EVENT_TYPES)[number];
+type EventType = (typeof EVENT_TYPES)[number];
 
 export interface NotificationConfig {
   readonly id: string;

@@ -36,7 +36,7 @@ export interface Source {
 const MAX_SOURCES = 32;
 const MAX_NAME_BYTES = 1024;
 
-export interface ObjectsParts {
+interface ObjectsParts {
   readonly memory: Memory;
   readonly blobs: Blobs;
   readonly clock: { now(): number };

@@ -6,7 +6,7 @@
 import type { Fetch, HttpAnswer } from '../../functions/world.ts';
 import type { Process, Simulation } from './simulation.ts';
 
-export interface Happened {
+interface Happened {
   readonly id: string;
   /** Epoch milliseconds. */
   readonly created: number;

@@ -92,7 +92,7 @@ export class Broken extends Error {
 }
 
 /** A failure of the other side: what a deployed client throws when its own tries are used up. */
-export class Unavailable extends Error {
+class Unavailable extends Error {
   override readonly name = 'Unavailable';
 }
 

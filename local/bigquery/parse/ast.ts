@@ -1,6 +1,6 @@
 /** The part of GoogleSQL that the local warehouse understands, as a tree. `at` is an offset in the source. */
 
-export type DatePart = string;
+type DatePart = string;
 
 export interface TypeName {
   readonly base: string;

@@ -261,10 +261,6 @@ const ANALYTIC: ReadonlyMap<string, Shape> = new Map(
   }),
 );
 
-export function isAggregate(call: Call): boolean {
-  return AGGREGATES.has(call.name) && call.over === undefined;
-}
-
 export function needsAggregateOrOver(call: Call): boolean {
   return AGGREGATES.has(call.name) || ANALYTIC.has(call.name);
 }

@@ -4,7 +4,7 @@ import { textLiteral } from '../type.ts';
 const WEEKDAYS = ['SUNDAY', 'MONDAY', 'TUESDAY', 'WEDNESDAY', 'THURSDAY', 'FRIDAY', 'SATURDAY'];
 
 /** The first day of the week that a date part means, 0 Sunday … 6 Saturday; undefined if it is not a week. */
-export function weekStart(part: string): number | undefined {
+function weekStart(part: string): number | undefined {
   if (part === 'WEEK') return 0;
   if (part === 'ISOWEEK') return 1;
   const day = /^WEEK\((\w+)\)$/.exec(part)?.[1];

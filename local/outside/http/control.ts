@@ -3,7 +3,7 @@ import type { FaultOf, HttpTrouble } from './faults.ts';
 import type { HttpService } from './service.ts';
 
 /** The body of a control request. */
-export type Given = Readonly<Record<string, unknown>>;
+type Given = Readonly<Record<string, unknown>>;
 
 /** By method and name, as `POST orders`: what each does, and what it answers where it does. */
 export type Controls = Readonly<Record<string, (given: Given, query: URLSearchParams) => unknown>>;

@@ -4,14 +4,7 @@ const HOUR = 3_600_000;
 const DAY = 24 * HOUR;
 
 /** A thing worth finding again, planted in exactly one campaign. */
-export type Plant =
-  | 'best'
-  | 'worst'
-  | 'bounce_wave'
-  | 'late_clicks'
-  | 'country'
-  | 'device'
-  | 'flood';
+type Plant = 'best' | 'worst' | 'bounce_wave' | 'late_clicks' | 'country' | 'device' | 'flood';
 
 export interface Campaign {
   readonly index: number;
@@ -35,7 +28,7 @@ export interface Campaign {
   readonly marketingEmailId: string | undefined;
 }
 
-export interface Owner {
+interface Owner {
   readonly id: string;
   readonly userId: number;
   readonly firstName: string;

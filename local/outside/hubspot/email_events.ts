@@ -33,7 +33,7 @@ interface Query {
 }
 
 /** What goes wrong with a page. */
-export interface PageTrouble {
+interface PageTrouble {
   readonly paging?: 'same_offset' | 'empty_page' | undefined;
   /** The event that makes a page with these ids unreadable. */
   readonly spoils?: (ids: readonly string[]) => Spoilt | undefined;

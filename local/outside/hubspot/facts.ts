@@ -4,7 +4,7 @@ import { HARD_CATEGORIES, type Happening, type Journey } from './journey.ts';
 import type { SeededAccount } from './seeded.ts';
 
 /** One campaign and day of sending, counted by the definitions of `campaign_performance`. */
-export interface CampaignDay {
+interface CampaignDay {
   readonly campaign_id: string;
   readonly sent_date: string;
   sent: number;
@@ -22,7 +22,7 @@ export interface CampaignDay {
   spam_reported: number;
 }
 
-export interface CampaignFact extends Omit<CampaignDay, 'sent_date'> {
+interface CampaignFact extends Omit<CampaignDay, 'sent_date'> {
   readonly name: string;
   /** Primary team of the publisher, else of the creator; null = nobody known. */
   readonly team: string | null;

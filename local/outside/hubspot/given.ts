@@ -5,7 +5,7 @@ import type { EventMeta, EventSource } from './event_source.ts';
 import type { Contact, ContactSource } from './people.ts';
 
 /** A line of a given file that cannot be served; says which one and why. */
-export class GivenDataError extends Error {
+class GivenDataError extends Error {
   override readonly name = 'GivenDataError';
 }
 

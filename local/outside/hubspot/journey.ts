@@ -49,7 +49,7 @@ export interface Journey {
 }
 
 /** HubSpot's types that this account has, the unknown one included. */
-export const UNKNOWN_TYPE = 'INBOX_SUMMARY_VIEWED';
+const UNKNOWN_TYPE = 'INBOX_SUMMARY_VIEWED';
 const DROP_REASONS = [
   'PREVIOUSLY_UNSUBSCRIBED_PORTAL',
   'PREVIOUSLY_BOUNCED',
@@ -65,7 +65,7 @@ const SOFT_CATEGORIES = [
   { weight: 3, value: 'ROUTING_ANOMALY' },
 ];
 /** The hour of the day (UTC) that does best. */
-export const BEST_HOUR = 10;
+const BEST_HOUR = 10;
 
 export interface Cast {
   readonly seed: number;

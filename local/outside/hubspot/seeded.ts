@@ -4,7 +4,7 @@ import { type Counters, count, type EventMeta, type EventSource } from './event_
 import { type Cast, type Happening, type Journey, journey } from './journey.ts';
 import { type People, seededPeople } from './people.ts';
 
-export const PORTAL_ID = 4_727_653;
+const PORTAL_ID = 4_727_653;
 const EVENTS_PER_SEND = 3.75;
 const SLOTS = 32;
 const FLOOD = 1_200;

@@ -16,7 +16,7 @@ export type Paging =
   /** A `Link` header; it repeats every parameter of the request. */
   | 'link';
 
-export type Auth = 'bearer' | { readonly header: string } | { readonly parameter: string };
+type Auth = 'bearer' | { readonly header: string } | { readonly parameter: string };
 
 export interface OrdersOptions {
   /** Versions of order lines; each appears at its `updated_at`. */

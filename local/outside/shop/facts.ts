@@ -4,7 +4,7 @@ import type { Plan } from './plan.ts';
 import type { Deed, Visit } from './visit.ts';
 
 /** As in the tables `daily_traffic`, `spend_per_session`, `unique_visitors`, `orders_by_date`. */
-export interface DayFacts {
+interface DayFacts {
   readonly date: string;
   /** By event_name. */
   readonly events: Readonly<Record<string, number>>;
@@ -23,7 +23,7 @@ export interface DayFacts {
 }
 
 /** One product and name of event on one day, as in `top_products`. */
-export interface ProductDay {
+interface ProductDay {
   readonly date: string;
   readonly event_name: string;
   readonly product_id: string;

@@ -34,7 +34,7 @@ export interface Deed {
 }
 
 /** A line as the orders API knows it in the end. */
-export interface OrderLine {
+interface OrderLine {
   readonly at: number;
   readonly orderId: string;
   readonly userId: string;

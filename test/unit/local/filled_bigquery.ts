@@ -8,7 +8,7 @@ import { startBigquery } from '../../../local/bigquery/server.ts';
 
 export const PROJECT = 'local-project';
 
-export interface FilledTable {
+interface FilledTable {
   readonly fields: readonly { readonly name: string; readonly type: string; mode?: string }[];
   /** Its DATE or TIMESTAMP column. */
   readonly partition?: string | undefined;

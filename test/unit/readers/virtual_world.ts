@@ -101,7 +101,7 @@ export function memoryObjects(clock: Clock): Objects & { readonly names: () => r
 export const UNTIL = Date.parse('2026-11-20T12:00:00.000Z');
 export const TOKEN = 'pat-na1-test';
 
-export type Logged = {
+type Logged = {
   readonly severity: string;
   readonly event: string;
   readonly fields: unknown;
