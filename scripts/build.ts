@@ -19,6 +19,7 @@ import { type BuildResult, build as bundle, type Plugin, type StdinOptions } fro
 import { type Zippable, zipSync } from 'fflate';
 import { type FunctionSettings, functions } from '../functions/settings.ts';
 import { deltaJars } from '../infra/environment.ts';
+import { isBuilt, recordBuild } from './build_record.ts';
 import { Failure } from './failure.ts';
 
 const project = resolve(import.meta.dirname, '..');
@@ -40,17 +41,39 @@ export interface BuildOptions {
  */
 export async function build(options: BuildOptions = {}): Promise<void> {
   const outdir = options.outdir ?? join(project, 'dist');
-  await Promise.all([
-    ...functions.map((settings) => buildFunction(settings, outdir)),
-    buildJobs(outdir),
-  ]);
+  await Promise.all([buildFunctions(outdir), buildJobs(outdir)]);
 }
 
-/** One function: bundle, package.json, zip. @returns names of the modules left outside the bundle */
+/** All functions, unless they lie there as the same sources have made them. */
+async function buildFunctions(outdir: string): Promise<void> {
+  const key = createHash('sha256')
+    .update(JSON.stringify(functions))
+    .update(await readFile(import.meta.filename))
+    .update(await readFile(join(project, 'package-lock.json')))
+    .digest('hex');
+  if (await isBuilt(outdir, project, key)) return;
+  const built = await Promise.all(functions.map((settings) => buildFunction(settings, outdir)));
+  await recordBuild(outdir, project, {
+    key,
+    inputs: built.flatMap(({ inputs }) => [...inputs]),
+    outputs: built.flatMap(({ outputs }) => [...outputs]),
+  });
+}
+
+export interface BuiltFunction {
+  /** Names of the modules left outside the bundle. */
+  readonly outside: readonly string[];
+  /** What went in, by path from the project; the entry, which is no file, among it. */
+  readonly inputs: ReadonlySet<string>;
+  /** What came out, by path from the folder. */
+  readonly outputs: readonly string[];
+}
+
+/** One function: bundle, package.json, zip. */
 export async function buildFunction(
   settings: FunctionSettings,
   outdir: string,
-): Promise<readonly string[]> {
+): Promise<BuiltFunction> {
   const { version } = JSON.parse(
     await readFile(join(project, 'node_modules', FRAMEWORK, 'package.json'), 'utf8'),
   ) as { readonly version: string };
@@ -83,10 +106,12 @@ export async function buildFunction(
     'package.json': Buffer.from(`${JSON.stringify(manifest, null, 2)}\n`),
   };
   const outside = new Set<string>();
+  const inputs = new Set<string>();
   const add = async (name: string, stdin: StdinOptions): Promise<void> => {
     const { result, imports } = await (name === 'index.js' ? oneFile : sharedFile)(settings, stdin);
     for (const [one, of] of imports) later.set(one, of);
     files[name] = Buffer.from(result.outputFiles[0]?.contents ?? []);
+    for (const path of Object.keys(result.metafile.inputs)) inputs.add(path);
     for (const { imports } of Object.values(result.metafile.outputs)) {
       for (const { path } of imports.filter(({ external }) => external)) outside.add(path);
     }
@@ -94,13 +119,16 @@ export async function buildFunction(
   await add('index.js', entry);
   // A file that is imported later may import others later.
   for (const [name, stdin] of later) await add(name, stdin);
-  for (const [name, bytes] of Object.entries(files)) {
-    await put(join(outdir, settings.name, name), bytes);
-  }
-  await put(join(outdir, `${settings.name}.zip`), zipped(files));
-  return [...outside].filter(
-    (path) => !path.startsWith('node:') && !builtins.has(path) && !later.has(path.slice(2)),
-  );
+  const outputs: Record<string, Uint8Array> = { [`${settings.name}.zip`]: zipped(files) };
+  for (const [name, bytes] of Object.entries(files)) outputs[`${settings.name}/${name}`] = bytes;
+  for (const [path, bytes] of Object.entries(outputs)) await put(join(outdir, path), bytes);
+  return {
+    outside: [...outside].filter(
+      (path) => !path.startsWith('node:') && !builtins.has(path) && !later.has(path.slice(2)),
+    ),
+    inputs,
+    outputs: Object.keys(outputs),
+  };
 }
 
 interface OneFile {

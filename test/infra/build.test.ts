@@ -25,7 +25,7 @@ afterAll(() => rm(outdir, { recursive: true, force: true }));
 test.each(functions)(
   '$name needs nothing but its own files and the framework, and starts',
   async (settings) => {
-    const outside = await buildFunction(settings, outdir);
+    const { outside } = await buildFunction(settings, outdir);
     expect(outside.filter((name) => !optional.includes(name))).toEqual([
       '@google-cloud/functions-framework',
     ]);
