@@ -51,6 +51,8 @@ export class DeployedFunction extends Construct {
       name: `functions/${settings.name}-${zip.sha256.slice(0, 16)}.zip`,
       source: zip.source,
       contentType: 'application/zip',
+      // The one before is removed once the function is built from this one.
+      lifecycle: { createBeforeDestroy: true },
     });
     this.#resource = new Cloudfunctions2Function(this, 'Resource', {
       name: settings.name,

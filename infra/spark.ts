@@ -111,6 +111,10 @@ export class Spark extends Construct {
         bucket: code.name,
         name: `${folder}/${file.file}`,
         source: file.source,
+        // Another version is another object. The one before is there until nobody starts batches
+        // from it any more, and stays: a batch that was submitted has not read its files yet.
+        lifecycle: { createBeforeDestroy: true },
+        deletionPolicy: 'ABANDON',
       });
       return `gs://${code.name}/${object.name}`;
     };

@@ -258,6 +258,16 @@ test("Spark's files lie under their version, which the batches record", () => {
   );
 });
 
+test('code that something still runs from is there until its successor is in use', () => {
+  const objects = Object.entries(stack.all('google_storage_bucket_object'));
+  expect(objects.length).toBeGreaterThan(10);
+  for (const [id, object] of objects) {
+    expect(object['lifecycle'], id).toMatchObject({ create_before_destroy: true });
+    // A batch reads its files some time after it was submitted: the version before stays for ever.
+    expect(object['deletion_policy'], id).toBe(id.startsWith('spark_') ? 'ABANDON' : undefined);
+  }
+});
+
 test('the network of Spark reaches Google and itself, nothing else', () => {
   const [, subnet] = only(stack, 'google_compute_subnetwork', {});
   expect(subnet).toMatchObject({ private_ip_google_access: true, ip_cidr_range: '10.20.0.0/22' });
