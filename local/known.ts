@@ -170,6 +170,7 @@ export const known: Readonly<Record<string, { readonly [name: string]: Known }>>
   google_storage_bucket_object: {
     bucket: true,
     content_type: true,
+    deletion_policy: 'nothing is destroyed here',
     detect_md5hash: 'names carry the hash of the content',
     name: true,
     source: true,
