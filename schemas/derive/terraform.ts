@@ -4,7 +4,7 @@ import { bigqueryColumns } from './bigquery.ts';
 
 export interface TableValues {
   readonly description: string;
-  /** JSON text. Column order matters: another order makes Terraform replace the table. */
+  /** JSON text. Columns are told apart by name: their order makes no difference to Terraform. */
   readonly schema: string;
   readonly timePartitioning?: { readonly type: 'DAY'; readonly field: string };
   readonly clustering?: readonly string[];
