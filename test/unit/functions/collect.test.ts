@@ -302,6 +302,12 @@ test('a sender that goes away in the middle leaves nothing behind', async () => 
   expect(await send({ body: `{"a":"${'x'.repeat(900_000)}"}` })).toMatchObject({ status: 200 });
 });
 
+test('what has been answered is held no more', async () => {
+  const body = 'x'.repeat(950_000);
+  for (let i = 0; i < 56; i += 1) expect(await send({ body })).toMatchObject({ status: 400 });
+  expect(await send({ body: '{}' })).toMatchObject({ status: 200 });
+});
+
 test('a key, where one is asked for, must be the one in Secret Manager', async () => {
   let key = 'first';
   let now = 0;

@@ -35,15 +35,19 @@ function surroundings() {
   const objects = memoryObjects(clock);
   const takes: number[] = [];
   let ids = 0;
-  let failing: 'take' | 'storage' | null = null;
+  let failing: 'take' | 'storage' | 'storage once' | null = null;
   let pullMs = 50;
+  let slowManifests = 0;
   const world = {
     clock,
     objects: {
       ...objects,
       write: async (...words: Parameters<typeof objects.write>) => {
         await clock.sleep(80);
-        if (failing === 'storage') throw new Transient({ code: 'unavailable_503', message: '503' });
+        if (words[1].startsWith('runs/') && slowManifests-- > 0) await clock.sleep(20_000);
+        const fails = failing === 'storage' || failing === 'storage once';
+        if (failing === 'storage once') failing = null;
+        if (fails) throw new Transient({ code: 'unavailable_503', message: '503' });
         return objects.write(...words);
       },
     },
@@ -100,6 +104,9 @@ function surroundings() {
     },
     slow: (ms: number) => {
       pullMs = ms;
+    },
+    slowManifests: (count: number) => {
+      slowManifests = count;
     },
     publish: (texts: readonly string[]) => {
       for (let i = 0; i < texts.length; i += 500) {
@@ -170,6 +177,48 @@ test('a landing that has enough is settled while the next one is filled', async 
   expect(left()).toBe(0);
 });
 
+test('a drain ends when all of its landings are durable, however long one takes', async () => {
+  const { clock, publish, drain, manifests, left, slowManifests } = surroundings();
+  publish(Array.from({ length: 5_000 }, (_, i) => `{"id":${i}}`));
+  clock.advance(1);
+  slowManifests(1);
+  expect(await drain({ messages: 2_000, bytes: 1e9 })).toMatchObject({ runs: 3, messages: 5_000 });
+  expect(await manifests()).toHaveLength(3);
+  expect(left()).toBe(0);
+});
+
+test('a run says when its messages were published, by the minute', async () => {
+  const { clock, publish, drain, manifests } = surroundings();
+  publish(['{"id":1}', '{"id":2}']);
+  clock.advance(60_000);
+  publish(['{"id":3}']);
+  clock.advance(1);
+  await drain();
+  expect((await manifests()).map(({ published }) => published)).toEqual([
+    { '2026-11-21T06:00': 2, '2026-11-21T06:01': 1 },
+  ]);
+});
+
+test('what could be landed only in part is not acknowledged at all', async () => {
+  const { clock, state, publish, drain, fail, left, lines } = surroundings();
+  // One answer that lands well, then one of several chunks: its first part fails while the others
+  // have not been taken over.
+  const texts = [
+    ...Array.from({ length: 1_000 }, (_, i) => `{"id":${i}}`),
+    ...Array.from({ length: 8 }, () => randomBytes(750_000).toString('base64')),
+  ];
+  publish(texts);
+  clock.advance(1);
+  fail('storage once');
+  await expect(drain()).rejects.toThrow(Transient);
+  expect((await lines()).length).toBe(texts.length - left());
+  clock.advance(200_000);
+  state.advance();
+  await drain();
+  expect(left()).toBe(0);
+  expect(new Set((await lines()).map(({ payload }) => payload))).toEqual(new Set(texts));
+});
+
 test('bytes end a landing, too', async () => {
   const { clock, publish, drain } = surroundings();
   publish(Array.from({ length: 3_000 }, () => 'x'.repeat(1_000)));
@@ -233,6 +282,29 @@ test('what cannot be landed is not acknowledged, and comes again after its lease
   state.advance();
   expect(await drain()).toMatchObject({ messages: 9_000 });
   expect((await lines()).map(({ payload }) => payload).sort()).toEqual(texts.sort());
+});
+
+test('a tick is followed by so many slices at once, and no more', async () => {
+  const { clock, publish, world, slow } = surroundings();
+  const published: string[] = [];
+  const asking = {
+    ...world,
+    queue: {
+      publish: async (_: string, { data }: { readonly data: Buffer }) =>
+        void published.push(data.toString()),
+    },
+  } as unknown as World;
+  publish(Array.from({ length: 60_000 }, (_, i) => `{"id":${i}}`));
+  clock.advance(1);
+  slow(30_000);
+  const source = 'website.site_events';
+  for (const data of [{ source }, { source, continues: 1 }, { source, continues: 2 }]) {
+    await handle({ data, attributes: {} }, asking, config);
+  }
+  expect(published).toEqual([
+    `{"source":"${source}","continues":1}`,
+    `{"source":"${source}","continues":2}`,
+  ]);
 });
 
 test('what was given up is taken in like the rest, until there is none', async () => {

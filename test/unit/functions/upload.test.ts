@@ -419,6 +419,27 @@ test('the same name with other content is another run; an old generation that is
   expect(inbox.events()).toContain('upload_gone');
 });
 
+test('a file that was overwritten before it was read is observed when it came', async () => {
+  const inbox = upload();
+  const name = `${FOLDER}/a.csv`;
+  const message = await inbox.put(name, 'pid\nA\n');
+  const came = inbox.clock.now();
+  const { stat } = inbox.objects;
+  // Another generation is there now; the versioned bucket still has the one that is spoken of.
+  Object.assign(inbox.objects, {
+    stat: async (bucket: string, of: string) => {
+      const there = await stat(bucket, of);
+      const other = bucket === 'inbox' && there !== null;
+      return other ? { ...there, generation: '999', updated: came + 5_000 } : there;
+    },
+  });
+  inbox.clock.advance(60_000);
+  await inbox.take(message);
+  expect((await inbox.lines()).map(({ observed_at }) => observed_at)).toEqual([
+    new Date(came).toISOString(),
+  ]);
+});
+
 test.each([
   `${FOLDER}/`,
   'commerce/',
@@ -472,6 +493,8 @@ test('the tick takes in what nobody was told of, when it is old enough, and then
   await inbox.put(`${FOLDER}/old.csv`, 'pid\nA\n');
   inbox.clock.advance(11 * 60_000);
   await inbox.put(`${FOLDER}/young.csv`, 'pid\nB\n');
+  // Younger than the edge that this tick moves to: it must be found again all the same.
+  inbox.clock.advance(60_000);
   await inbox.tick();
   expect((await inbox.lines()).map(({ payload }) => payload)).toEqual(['{"pid":"A"}']);
   inbox.clock.advance(11 * 60_000);
