@@ -23,8 +23,10 @@ import { promisify } from 'node:util';
 import { Client } from 'pg';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { readCheckpoint, stepCheckpoint } from '../../functions/checkpoint.ts';
+import { isPulled } from '../../functions/settings.ts';
 import { asAdmin } from '../../local/outside/postgres/server.ts';
 import { postgresFolder } from '../../local/outside/stand_ins.ts';
+import { catalog } from '../../schemas/rendered/catalog.ts';
 import { root } from '../../scripts/place.ts';
 import { openTarget, type Target } from '../../scripts/target.ts';
 import { tick } from '../../scripts/tick.ts';
@@ -214,7 +216,21 @@ UNION ALL SELECT 'agent', id, name, NULL, updated_at, coalesce(is_deleted, false
   }
 }, 60_000);
 
-it('is all there is to do', { timeout: 300_000 }, async () => {
+/**
+ * Sources of the project itself count as pulled: where a batch takes minutes, a sweep looks for what
+ * was lost, and would have everything pulled that never was.
+ */
+async function leaveOthersAlone(): Promise<void> {
+  const edges = { full: new Date().toISOString() };
+  for (const [name, { arrives }] of Object.entries(catalog.sources)) {
+    if (!isPulled(arrives)) continue;
+    const [domain = '', source = ''] = name.split('.');
+    const { control } = target.config.buckets;
+    await stepCheckpoint(target.world, control, domain, source, (held) => ({ ...held, edges }));
+  }
+}
+
+it('is all there is to do', { timeout: 600_000 }, async () => {
   cloud = spawn(
     process.execPath,
     [file('scripts/cli.ts'), 'local', '--quiet-schedules', '--data', data],
@@ -234,6 +250,8 @@ it('is all there is to do', { timeout: 300_000 }, async () => {
   });
   await Promise.race([ready, ended]);
   ended.catch(() => {});
+  target = await openTarget({ data });
+  await leaveOthersAlone();
 
   const secrets = JSON.parse(readFileSync(join(data, 'secrets.json'), 'utf8')) as Record<
     string,
@@ -250,7 +268,7 @@ it('is all there is to do', { timeout: 300_000 }, async () => {
   await tributary('pull', 'support.tickets');
   await tributary('pull', 'support.calls');
   await tributary('pull', 'support.agents');
-  await tributary('settle', '--timeout', '240');
+  await tributary('settle', '--timeout', '540');
   const rows = await tributary(
     'query',
     'SELECT * EXCEPT (updated_at) FROM support.hours_by_agent ORDER BY agent',
@@ -298,7 +316,6 @@ async function aDayPasses(): Promise<void> {
 const rowsOf = (sql: string) => target.world.warehouse.rows(sql);
 
 it('misses nothing of sources that move while they are read', { timeout: 600_000 }, async () => {
-  target = await openTarget({ data });
   const sql = (text: string) => asAdmin(admin, (database) => database.query(text));
   const late = new Client(admin);
   await late.connect();
@@ -343,7 +360,7 @@ it('misses nothing of sources that move while they are read', { timeout: 600_000
   await pulled();
   await aDayPasses();
   await pulled(['agents']);
-  await tributary('settle', '--timeout', '240');
+  await tributary('settle', '--timeout', '540');
   expect(during).toBeGreaterThan(6);
   expect(desk.moves().tickets).toBe(24);
   expect(desk.moves().calls).toBeGreaterThanOrEqual(6);
