@@ -79,11 +79,24 @@ afterAll(async () => {
 describe('email engagement, end to end', { timeout: 600_000 }, () => {
   let first: Readonly<Record<string, readonly string[]>>;
 
-  it('arrives in the tables with the figures worked out by hand', async () => {
+  it('arrives whole although its processes are killed on the way', async () => {
+    if (existsSync(realRows)) await readRange('2020-03-01', '2020-06-01');
     await readMarch();
     for (const name of sources) await pull(cloud.target, name);
+    // The whole cloud at once, as a power cut does: while Spark runs and further pages come in.
+    await until(transforming);
+    await readMarch();
+    await until(pulling);
+    expect(await transforming()).toBe(true);
+    await cloud.kill();
+    cloud = await start();
+    // Nobody asks again for the windows that were being read: that they are read is the sweep's doing.
     await settled(cloud.target);
     first = await emailTables(cloud.target, compared);
+    expect(await rowsOf(cloud.target, 'ops.fence')).toHaveLength(2);
+  });
+
+  it('has the figures worked out by hand', async () => {
     expect(
       await one(
         `SELECT sent, delivered, hard_bounced, soft_bounced, unique_opens, unique_human_opens, total_opens,
@@ -116,7 +129,7 @@ describe('email engagement, end to end', { timeout: 600_000 }, () => {
   it('keeps every event, also of types and shapes that nobody has declared', async () => {
     expect(
       await one(
-        'SELECT COUNT(*) AS n, COUNT(DISTINCT event_id) AS ids FROM email.fact_email_engagement',
+        "SELECT COUNT(*) AS n, COUNT(DISTINCT event_id) AS ids FROM email.fact_email_engagement WHERE event_date > '2021-01-01'",
       ),
     ).toEqual({ n: 55, ids: 54 });
     const types = await cloud.target.world.warehouse.rows(
@@ -126,8 +139,9 @@ describe('email engagement, end to end', { timeout: 600_000 }, () => {
   });
 
   it('refuses what breaks the contract, says why, and keeps it', async () => {
+    // What is read twice is refused twice.
     const refused = await cloud.target.world.warehouse.rows(
-      `SELECT error_code, error_column FROM ops.rejected WHERE source = 'email.email_events' ORDER BY error_code`,
+      `SELECT DISTINCT error_code, error_column FROM ops.rejected WHERE source = 'email.email_events' ORDER BY error_code`,
     );
     expect(refused).toEqual([
       { error_code: 'missing_required', error_column: 'id' },
@@ -165,31 +179,7 @@ describe('email engagement, end to end', { timeout: 600_000 }, () => {
     expect(broken).toEqual([]);
   });
 
-  it('ends with the same rows when everything is read and transformed again', async () => {
-    await readMarch();
-    for (const name of sources) await pull(cloud.target, name);
-    await settled(cloud.target);
-    expect(await emailTables(cloud.target, compared)).toEqual(first);
-  });
-
-  it('ends with the same rows when its processes are killed at any point', async () => {
-    // The whole cloud at once, as a power cut does: while Spark runs and further pages come in.
-    await readMarch();
-    await until(transforming);
-    await readMarch();
-    await until(pulling);
-    expect(await transforming()).toBe(true);
-    await cloud.kill();
-    cloud = await start();
-    // Nobody asks again for the windows that were being read: that they are read is the sweep's doing.
-    await settled(cloud.target);
-    expect(await emailTables(cloud.target, compared)).toEqual(first);
-    expect(await rowsOf(cloud.target, 'ops.fence')).toHaveLength(2);
-  });
-
   it.skipIf(!existsSync(realRows))('takes real rows of another warehouse', async () => {
-    await readRange('2020-03-01', '2020-06-01');
-    await settled(cloud.target);
     expect(
       await one(
         `SELECT COUNT(*) AS events, COUNTIF(event_type = 'OPEN') AS opens,
@@ -215,7 +205,15 @@ describe('email engagement, end to end', { timeout: 600_000 }, () => {
     );
     expect(Number(reported[0]?.['failed'])).toBeGreaterThanOrEqual(84);
   });
+
+  it('ends with the same rows when everything is read and transformed again', async () => {
+    await readMarch();
+    for (const name of sources) await pull(cloud.target, name);
+    await settled(cloud.target);
+    expect(await emailTables(cloud.target, compared)).toEqual(first);
+  });
 });
+
 /** A function reads pages: it holds the lease. */
 async function pulling(): Promise<boolean> {
   const { world, config } = cloud.target;
