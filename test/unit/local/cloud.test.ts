@@ -5,7 +5,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs
 import { networkInterfaces, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { storageObjects } from '../../../functions/clients/objects.ts';
 import { pubsubQueue } from '../../../functions/clients/queue.ts';
 import { managedSecrets } from '../../../functions/clients/secrets.ts';
@@ -189,7 +189,8 @@ describe('the local cloud', () => {
     expect((await put(endpoints, 'runs/1')).outcome).toBe('refused');
   });
 
-  it('survives kill -9 with a message on its way', async () => {
+  // Three starts of a cloud: seconds each, and more on a machine with other work.
+  it('survives kill -9 with a message on its way', { timeout: 60_000 }, async () => {
     data = join(folder, 'data');
     const stack = writeStack(join(folder, 'stack'), smallStack());
     const program = `
@@ -204,11 +205,15 @@ describe('the local cloud', () => {
     const child = spawn(process.execPath, ['--input-type=module', '-e', program], {
       stdio: ['ignore', 'pipe', 'inherit'],
     });
+    onTestFinished(() => void child.kill('SIGKILL'));
     const [line] = (await once(createInterface({ input: child.stdout }), 'line')) as [string];
     const { endpoints, pid } = JSON.parse(line) as { endpoints: CloudEndpoints; pid: number };
     await expect(start()).rejects.toThrow(`a local cloud already runs on ${data}`);
     // The function takes no messages now: what is answered from here on is only on the disk.
     process.kill(pid, 'SIGSTOP');
+    onTestFinished(() => {
+      if (processIdentity(pid) !== null) process.kill(pid, 'SIGCONT');
+    });
     await put(endpoints, 'runs/1');
     child.kill('SIGKILL');
     await once(child, 'exit');
