@@ -8,6 +8,9 @@ import { Construct } from 'constructs';
 import type { Grantee } from './identity.ts';
 import { type Role, roleId, roleName } from './role.ts';
 
+/** A condition of IAM may have twelve logical operators, so one grant takes no more prefixes. */
+const PREFIXES_AT_ONCE = 12;
+
 export class Bucket extends Construct {
   readonly resource: StorageBucket;
 
@@ -61,18 +64,24 @@ export class Bucket extends Construct {
    *   list (gcp.md 2: a condition on object names does not hold for the bucket)
    */
   grant(grantee: Grantee, role: Role, prefixes?: readonly string[]): void {
-    const expression = prefixes
-      ?.map(
-        (prefix) => `resource.name.startsWith("projects/_/buckets/${this.name}/objects/${prefix}")`,
-      )
-      .join(' || ');
-    new StorageBucketIamMember(this, `${grantee.id}_${roleId(role)}`, {
-      bucket: this.name,
-      role: roleName(role),
-      member: grantee.member,
-      ...(expression === undefined
-        ? {}
-        : { condition: { title: 'only its own prefixes', expression } }),
-    });
+    const member = { bucket: this.name, role: roleName(role), member: grantee.member };
+    const id = `${grantee.id}_${roleId(role)}`;
+    if (prefixes === undefined) {
+      new StorageBucketIamMember(this, id, member);
+      return;
+    }
+    for (let first = 0; first < prefixes.length; first += PREFIXES_AT_ONCE) {
+      const expression = prefixes
+        .slice(first, first + PREFIXES_AT_ONCE)
+        .map(
+          (prefix) =>
+            `resource.name.startsWith("projects/_/buckets/${this.name}/objects/${prefix}")`,
+        )
+        .join(' || ');
+      new StorageBucketIamMember(this, first === 0 ? id : `${id}_${first}`, {
+        ...member,
+        condition: { title: 'only its own prefixes', expression },
+      });
+    }
   }
 }

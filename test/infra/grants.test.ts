@@ -269,3 +269,28 @@ test('an account id is one that IAM takes', () => {
     expect(String(account['display_name']).length).toBeLessThanOrEqual(100);
   }
 });
+
+test('a function with many sources is granted them in conditions that IAM takes', () => {
+  const [model] = Object.values(catalog.sources).filter(
+    ({ arrives }) => arrives.kind === 'postgres_table',
+  );
+  if (model === undefined) throw new Error('no source is a table');
+  const names = Array.from({ length: 14 }, (_, number) => `commerce.table_${number}`);
+  const sources = { ...catalog.sources, ...Object.fromEntries(names.map((name) => [name, model])) };
+  const grants = Object.values(
+    synthesised({}, { ...catalog, sources }).all('google_storage_bucket_iam_member'),
+  ).filter(
+    ({ member, role }) =>
+      String(member).includes('fn_pull_shop_database') && role === 'roles/storage.objectCreator',
+  );
+  const expressions = grants.map(({ condition }) =>
+    String((condition as Resource | undefined)?.['expression']),
+  );
+  for (const expression of expressions) {
+    expect(expression.split('||').length).toBeLessThanOrEqual(13);
+  }
+  for (const name of names) {
+    const prefix = `/objects/${name.replace('.', '/')}/")`;
+    expect(expressions.filter((expression) => expression.includes(prefix))).toHaveLength(1);
+  }
+});
