@@ -4,19 +4,17 @@ import { hubspotEmailEvents } from '../../../functions/readers/hubspot_email_eve
 import type { Page } from '../../../functions/readers/reader.ts';
 import type { Fault } from '../../../local/outside/hubspot/faults.ts';
 import type { HubspotOptions } from '../../../local/outside/hubspot/state.ts';
-import type { HubspotEmailEventsArrival } from '../../../schemas/contract.ts';
-import { checkpointWith, hubspotWorld, readWindow, UNTIL } from './virtual_world.ts';
+import {
+  emailEvents as arrival,
+  checkpointWith,
+  hubspotWorld,
+  iso,
+  readWindow,
+  span,
+  UNTIL,
+} from './virtual_world.ts';
 
 const DAY = 86_400_000;
-const iso = (ms: number): string => new Date(ms).toISOString();
-const arrival: HubspotEmailEventsArrival = {
-  kind: 'hubspot_email_events',
-  schedule: '*/15 * * * *',
-  settle_minutes: 5,
-  again_after_hours: [72, 720],
-  first_days: 45,
-};
-const span = (from: number, to: number): Window => ({ pass: 'hot', from: iso(from), to: iso(to) });
 const ALL = span(UNTIL - 45 * DAY, UNTIL);
 
 const keysOf = (pages: readonly Page[]): readonly string[] =>

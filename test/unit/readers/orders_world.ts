@@ -13,22 +13,14 @@ import { keyOf, type OrderRow } from '../../../local/outside/orders/book.ts';
 import { Orders, type OrdersOptions } from '../../../local/outside/orders/state.ts';
 import type { RestListArrival } from '../../../schemas/contract.ts';
 import { catalog } from '../../../schemas/rendered/catalog.ts';
-import { UNTIL, virtualClock, worldOf } from './virtual_world.ts';
+import { iso, UNTIL, virtualClock, worldOf } from './virtual_world.ts';
 
 export const TOKEN = 'tok-4711-secret/+=';
 export const MINUTE = 60_000;
 export const DAY = 86_400_000;
 
-export const iso = (ms: number): string => new Date(ms).toISOString();
-
 /** The contract's own declaration. */
 export const declared = catalog.sources['commerce.orders']?.arrives as RestListArrival;
-
-export const span = (from: number, to: number, pass = 'hot'): Window => ({
-  pass,
-  from: iso(from),
-  to: iso(to),
-});
 
 export const order = (id: string | number, at: number, more: Partial<OrderRow> = {}): OrderRow => ({
   order_id: `o${id}`,

@@ -11,7 +11,6 @@ import {
   changed,
   full,
   gone,
-  iso,
   keyed,
   keys,
   now,
@@ -20,6 +19,7 @@ import {
   type Seen,
   withDeletions,
 } from './postgres_world.ts';
+import { iso } from './virtual_world.ts';
 
 const world = postgresWorld();
 const { sql, sourceOf } = world;

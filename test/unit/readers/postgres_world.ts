@@ -18,9 +18,7 @@ import type {
   SourceContract,
 } from '../../../schemas/contract.ts';
 import { catalog } from '../../../schemas/rendered/catalog.ts';
-import { memoryObjects, readWindow } from './virtual_world.ts';
-
-export const iso = (ms: number): string => new Date(ms).toISOString();
+import { iso, memoryObjects, readWindow } from './virtual_world.ts';
 
 export type Columns = Readonly<Record<string, Omit<SourceColumn, 'about'>>>;
 

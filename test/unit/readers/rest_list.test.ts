@@ -11,18 +11,16 @@ import type { RestListArrival } from '../../../schemas/contract.ts';
 import {
   DAY,
   declared,
-  iso,
   MINUTE,
   order,
   ordersWorld,
   readWhole,
   rowsOf,
-  span,
   TOKEN,
   tick,
   versions,
 } from './orders_world.ts';
-import { checkpointWith, UNTIL } from './virtual_world.ts';
+import { checkpointWith, iso, span, UNTIL } from './virtual_world.ts';
 
 const noSince = ({ since: _, ...rest }: RestListArrival): Partial<RestListArrival> => ({
   ...rest,

@@ -6,23 +6,10 @@ import { pagingIn } from '../../../functions/readers/hubspot_stretch.ts';
 import type { Page } from '../../../functions/readers/reader.ts';
 import type { Breakage } from '../../../local/outside/http/faults.ts';
 import type { Fault } from '../../../local/outside/hubspot/faults.ts';
-import type { HubspotEmailEventsArrival } from '../../../schemas/contract.ts';
-import { hubspotWorld, readWindow, UNTIL } from './virtual_world.ts';
+import { emailEvents as arrival, hubspotWorld, readWindow, span, UNTIL } from './virtual_world.ts';
 
 const HOUR = 3_600_000;
 const DAY = 24 * HOUR;
-const arrival: HubspotEmailEventsArrival = {
-  kind: 'hubspot_email_events',
-  schedule: '*/15 * * * *',
-  settle_minutes: 5,
-  again_after_hours: [72, 720],
-  first_days: 45,
-};
-const span = (from: number, to: number): Window => ({
-  pass: 'hot',
-  from: new Date(from).toISOString(),
-  to: new Date(to).toISOString(),
-});
 const broken = (id: string, how: Breakage, more: Partial<Fault> = {}): Fault => ({
   trouble: { kind: 'broken_record', id, how },
   ...more,

@@ -14,10 +14,9 @@ import {
   ordersWorld,
   readWhole,
   rowsOf,
-  span,
   versions,
 } from './orders_world.ts';
-import { UNTIL } from './virtual_world.ts';
+import { span, UNTIL } from './virtual_world.ts';
 
 const broken = (id: string, how: Breakage): Fault => ({
   trouble: { kind: 'broken_record', id, how },

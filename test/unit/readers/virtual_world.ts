@@ -7,7 +7,7 @@ import type { Clock, Log, Objects, StoredObject } from '../../../functions/world
 import { fetchFrom } from '../../../local/outside/http/in_process.ts';
 import type { HttpService } from '../../../local/outside/http/service.ts';
 import { Hubspot, type HubspotOptions } from '../../../local/outside/hubspot/state.ts';
-import type { Arrival } from '../../../schemas/contract.ts';
+import type { Arrival, HubspotEmailEventsArrival } from '../../../schemas/contract.ts';
 
 /** Time that passes only when everybody waits: no test sleeps. */
 export function virtualClock(start: number): Clock & { readonly advance: (ms: number) => void } {
@@ -97,6 +97,23 @@ export function memoryObjects(clock: Clock): Objects & { readonly names: () => r
     },
   };
 }
+
+export const iso = (ms: number): string => new Date(ms).toISOString();
+
+export const span = (from: number, to: number, pass = 'hot'): Window => ({
+  pass,
+  from: iso(from),
+  to: iso(to),
+});
+
+/** How email events arrive, as the tests read them. */
+export const emailEvents: HubspotEmailEventsArrival = {
+  kind: 'hubspot_email_events',
+  schedule: '*/15 * * * *',
+  settle_minutes: 5,
+  again_after_hours: [72, 720],
+  first_days: 45,
+};
 
 export const UNTIL = Date.parse('2026-11-20T12:00:00.000Z');
 export const TOKEN = 'pat-na1-test';
