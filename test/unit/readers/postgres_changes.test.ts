@@ -63,6 +63,28 @@ describe('deletions', () => {
     expect(gone((await read(source, full())).seen).length).toBe(999);
   });
 
+  test('of a row that came back and went again, each time unseen, are told by the next compare', async () => {
+    await make('come_back');
+    const source = sourceOf('come_back', keyed, {}, withDeletions);
+    await read(source, full());
+    await sql("DELETE FROM come_back WHERE id = 'k0001'");
+    source.database.deadline = 0;
+    let came = false;
+    const second = await read(source, full(), {
+      pieces: 1,
+      between: async () => {
+        // Behind the reading, and before it is asked what has gone.
+        if (!came) await sql("INSERT INTO come_back VALUES ('k0001', 'again')");
+        came = true;
+      },
+    });
+    expect(came).toBe(true);
+    expect(gone(second.seen)).toEqual([]);
+    expect(keys(second.seen)).not.toContain('k0001');
+    await sql("DELETE FROM come_back WHERE id = 'k0001'");
+    expect(gone((await read(source, full())).seen)).toEqual(['k0001']);
+  });
+
   test('of rows that were only ever met between two compares are told too', async () => {
     await make('between', true);
     const source = sourceOf('between', keyed, { cursor: 'updated_at' }, withDeletions);

@@ -224,7 +224,11 @@ describe('all rows', () => {
     expect(told.map(({ payload }) => payload.toString()).join('')).toBe(
       'place 1\t4\tt\nplace 1\t400000\tt\n',
     );
-    expect(reads.filter((name) => name.includes('/seen/')).length).toBeLessThan(parts.length + 1);
+    // Two of the many keys have gone, from two parts at most.
+    const asked = new Set(reads.filter((name) => name.includes('/seen/')));
+    expect(asked.size).toBeGreaterThan(0);
+    expect(asked.size).toBeLessThan(parts.length);
+    expect(asked.size).toBeLessThanOrEqual(2);
   }, 60_000);
 
   test('what a lost connection leaves unread is read later', async () => {
