@@ -214,7 +214,7 @@ UNION ALL SELECT 'agent', id, name, NULL, updated_at, coalesce(is_deleted, false
     const columns = lines.findIndex((line) => line.startsWith('  columns: {'));
     expect(columns).toBeLessThan(25);
   }
-}, 60_000);
+}, 300_000);
 
 /**
  * Sources of the project itself count as pulled: where a batch takes minutes, a sweep looks for what
