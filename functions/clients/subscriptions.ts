@@ -198,7 +198,8 @@ function bytesOf(data: Uint8Array | string | null | undefined): Buffer {
 const milliseconds = (time: Time | null | undefined): number =>
   Number(time?.seconds ?? 0) * 1000 + Math.floor((time?.nanos ?? 0) / 1_000_000);
 
-function portions(ackIds: readonly string[]): string[][] {
+/** As many as one acknowledge request may name, by number and by size. */
+export function portions(ackIds: readonly string[]): string[][] {
   const found: string[][] = [];
   let last: string[] = [];
   let bytes = 0;

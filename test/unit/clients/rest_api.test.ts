@@ -212,5 +212,11 @@ describe('the budget', () => {
       expect(clock.now() - before).toBeGreaterThanOrEqual(most / 2);
       expect(clock.now() - before).toBeLessThanOrEqual(most);
     }
+    // Once it answers again, the next refusal is a first one.
+    budget.learn(200, {});
+    const before = clock.now();
+    budget.learn(429, {});
+    await budget.take();
+    expect(clock.now() - before).toBeLessThanOrEqual(1_000);
   });
 });

@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { pubsubSubscriptions } from '../../../functions/clients/subscriptions.ts';
+import { portions, pubsubSubscriptions } from '../../../functions/clients/subscriptions.ts';
 import { Permanent } from '../../../functions/errors.ts';
 import type { Subscriptions } from '../../../functions/world.ts';
 import { type PubsubServer, startPubsub } from '../../../local/pubsub/server.ts';
@@ -90,6 +90,20 @@ test('acknowledges more than one request may name', async () => {
   expect(ids.size).toBe(7_000);
   await subscriptions.acknowledge('events--drain', ackIds);
   expect(left()).toBe(0);
+});
+
+test('ids that are long are named in more requests, each of what one may have', () => {
+  const ids = Array.from({ length: 6_000 }, (_, i) =>
+    `${i}`.padStart(i % 2 === 0 ? 200 : 420, 'x'),
+  );
+  const found = portions(ids);
+  expect(found.flat()).toEqual(ids);
+  for (const part of found) {
+    expect(part.length).toBeLessThanOrEqual(2_500);
+    expect(part.reduce((sum, id) => sum + id.length + 4, 0)).toBeLessThan(512 * 1024 - 1_000);
+  }
+  expect(found.length).toBeLessThan(6);
+  expect(portions([])).toEqual([]);
 });
 
 test('a subscription that is missing, or pushes, is an error that waiting does not mend', async () => {
