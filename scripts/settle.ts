@@ -123,18 +123,21 @@ async function hurry(
       await ask(`submit ${name}`, FOLLOW_MS, 'submit-tick', { domain: name, now: true });
     }
   }
+  let transforming = false;
   for (const { name, ledger } of state.domains) {
     if (ledger.in_flight === null || stalledMs < LOAD_MS) continue;
     const batch = place.batch(name, ledger.in_flight.sequence);
     const manifest = await target.world.objects.stat(target.config.buckets.control, batch);
     if (manifest !== null) await ask(`load ${name}`, LOAD_MS, 'batch-transformed', { batch });
+    else transforming = true;
   }
   // Windows that nobody reads: whoever held the lease died, or only a sweep begins them again.
   const left = state.sources.some(
     ({ checkpoint, leased }) => !leased && checkpoint.open.length > 0 && !checkpoint.trouble,
   );
-  const patience = left ? READ_MS : SWEEP_MS;
-  if (stalledMs > patience) await ask('sweep', patience, 'sweep-tick', {});
+  if (left && stalledMs > READ_MS) await ask('sweep', READ_MS, 'sweep-tick', {});
+  // A batch may take minutes in which nothing is seen to change; it is looked after by submit.
+  else if (!transforming && stalledMs > SWEEP_MS) await ask('sweep', SWEEP_MS, 'sweep-tick', {});
   return next;
 }
 
