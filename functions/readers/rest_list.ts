@@ -103,7 +103,7 @@ async function* byTime(window: Window, reading: Reading): AsyncGenerator<Page, W
     const goesOn = typeof step === 'number';
     // A full page that says it is the last is asked once more: were the place wrong at which the
     // contract looks for the next one, nothing else would show.
-    const isFull = reading.limit !== null && records.length >= reading.limit;
+    const isFull = records.length === reading.limit;
     const ended = (next === null && !(isFull && goesOn)) || (goesOn && step >= to);
     if (ended || (await endsBehind(reading, read, since, to))) {
       yield { ...page, remaining: null };

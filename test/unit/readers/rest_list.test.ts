@@ -291,6 +291,16 @@ describe('the list moves while it is read', () => {
 });
 
 describe('the list misbehaves', () => {
+  test('an answer that holds more than was asked for is the whole list', async () => {
+    const { orders, context, world } = ordersWorld({ rows: many(100) });
+    const fetch: typeof world.fetch = ({ url, ...rest }) =>
+      world.fetch({ ...rest, url: url.replace('limit=20', 'limit=500') });
+    const given = { ...context(sized(20)), world: { ...world, fetch } };
+    const { pages } = await readWhole(span(UNTIL - DAY, UNTIL), given);
+    expect(versions(rowsOf(pages))).toEqual(versions(orders.book.rows()));
+    expect(orders.stats().requests).toBe(1);
+  });
+
   test('a full page is not believed to be the last: the contract may name no cursor', async () => {
     const { orders, context } = ordersWorld({ rows: many(100) });
     const paging = { by: 'cursor', parameter: 'cursor', at: 'meta.next' } as const;
