@@ -4,8 +4,8 @@ import { totalmem } from 'node:os';
 import { join } from 'node:path';
 // Plain data, for the tests of jobs/ start their Spark with the same. Of the Java options: the space
 // for compiled code must hold several batches', or everything is interpreted from then on; the second
-// compiler comes in later than by default, for a short batch never gets back what it costs; two cores
-// have none to spare for a collector of its own. Of Spark's: a batch makes several hundred classes, and
+// compiler stays out, for a short batch never gets back what it costs, a third of all; two cores have
+// none to spare for a collector of its own. Of Spark's: a batch makes several hundred classes, and
 // by default a hundred are kept; asking for a file on a disk takes less than a job that asks.
 import settings from './settings.json' with { type: 'json' };
 
