@@ -130,16 +130,17 @@ class Lake:
         return fitted(self._frames[named], wanted)
 
     def files_below(self, path: str) -> list[str]:
-        """URIs of the Parquet files below a folder of this bucket."""
+        """URIs of the Parquet files in a folder of this bucket and in the folders right below it."""
         folder = java(self.spark, "org.apache.hadoop.fs.Path")(self.uri(path))
         system = folder.getFileSystem(self.spark._jsparkSession.sessionState().newHadoopConf())
-        listing = system.listFiles(folder, True)
+        # By pattern: a recursive listing asks for the owner of every file, on a disk by a program.
+        pattern = java(self.spark, "org.apache.hadoop.fs.Path")(folder, "{*/,}*.parquet")
         found = []
-        while listing.hasNext():
-            name = str(listing.next().getPath().toString())
+        for status in system.globStatus(pattern) or ():
+            name = str(status.getPath().toString())
             # File systems spell their own part differently; from the folder on they agree.
             found.append(self.uri(name[name.index(f"/{path}/") + 1 :]))
-        return sorted(uri for uri in found if uri.endswith(".parquet"))
+        return sorted(found)
 
     def _log(self, path: str):  # noqa: ANN202 - a Java object
         log = java(self.spark, "org.apache.spark.sql.delta.DeltaLog")

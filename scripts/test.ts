@@ -147,8 +147,9 @@ Examples:
         const first = await vitest(['--exclude', 'test/e2e/**'], reports);
         say('tests in Python');
         const jobs = await allPytest(spark.python, reports);
+        // Each of these runs a Spark of its own: two at once would only wait for each other.
         say('tests end to end');
-        const whole = await vitest(['test/e2e'], reports);
+        const whole = await vitest(['test/e2e', '--no-file-parallelism'], reports);
         return sum(checked, first, jobs, whole);
       });
       close(result);
