@@ -130,7 +130,7 @@ class Lake:
         return fitted(self._frames[named], wanted)
 
     def files_below(self, path: str) -> list[str]:
-        """URIs of the Parquet files in a folder of this bucket and in the folders right below it."""
+        """URIs of the Parquet files in a folder of this bucket and in those right below it."""
         folder = java(self.spark, "org.apache.hadoop.fs.Path")(self.uri(path))
         system = folder.getFileSystem(self.spark._jsparkSession.sessionState().newHadoopConf())
         # By pattern: a recursive listing asks for the owner of every file, on a disk by a program.

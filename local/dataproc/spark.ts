@@ -3,12 +3,11 @@ import { mkdirSync } from 'node:fs';
 import { totalmem } from 'node:os';
 import { join } from 'node:path';
 // Plain data, for the tests of jobs/ start their Spark with the same. Of the Java options: the space
-// for compiled code must hold several batches', or everything is interpreted from then on; two cores
-// have none to spare for a collector of its own. A driver that runs few batches never gets back what
-// the second compiler costs, a third of all; from the fourth batch on it does, with that compiler
-// coming in later than by default. Of Spark's: a batch makes several hundred classes, and by default a
-// hundred are kept; asking for a file on a disk takes less than a job that asks; where a file's bytes
-// lie is no question here, and on a disk the answer takes a program of its own per file.
+// for compiled code must hold several batches', or everything is interpreted from then on; the second
+// compiler comes in later than by default, for a short batch never gets back what it costs; two cores
+// have none to spare for a collector of its own. Of Spark's: a batch makes several hundred classes, and
+// by default a hundred are kept; asking for a file on a disk takes less than a job that asks; where a
+// file's bytes lie is no question here, and on a disk the answer takes a program of its own per file.
 import settings from './settings.json' with { type: 'json' };
 
 export interface SparkPlace {
@@ -34,7 +33,7 @@ export function localSettings(place: SparkPlace): Readonly<Record<string, string
     'spark.master': 'local[2]',
     'spark.app.name': 'batch',
     'spark.driver.memory': `${driverMemory()}m`,
-    'spark.driver.extraJavaOptions': [...settings.java, ...settings.few_batches].join(' '),
+    'spark.driver.extraJavaOptions': settings.java.join(' '),
     'spark.jars': place.jars.join(','),
     'spark.local.dir': scratch,
     'spark.sql.warehouse.dir': join(scratch, 'warehouse'),

@@ -39,7 +39,7 @@ def warm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
         **here["spark"],
         "spark.jars": ",".join(jars()),
         "spark.driver.memory": "2g",
-        "spark.driver.extraJavaOptions": " ".join(here["java"] + here["many_batches"]),
+        "spark.driver.extraJavaOptions": " ".join(here["java"]),
         "spark.sql.warehouse.dir": str(scratch / "warehouse"),
     }.items():
         builder = builder.config(name, value)
