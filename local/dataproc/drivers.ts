@@ -121,7 +121,7 @@ function warm(place: SparkPlace, settings: Readonly<Record<string, string>>): Wa
 /** What Spark's processes see of the environment: nothing of ours but where Java is. */
 function driverEnvironment(place: SparkPlace): NodeJS.ProcessEnv {
   const kept = Object.fromEntries(
-    ['PATH', 'HOME', 'JAVA_HOME', 'LANG', 'TMPDIR'].flatMap((name) => {
+    ['PATH', 'HOME', 'JAVA_HOME', 'JAVA_TOOL_OPTIONS', 'LANG', 'TMPDIR'].flatMap((name) => {
       const value = process.env[name];
       return value === undefined ? [] : [[name, value]];
     }),
