@@ -209,7 +209,7 @@ class Star:
                     before = self.state.get(name, {})
                     touched |= Touched(later=frozenset(day for day in before if day is not None))
             elif touch != "ignore" and days:
-                touched |= Touched(now=self._days_of(table, touch["days"], days))
+                touched |= Touched(now=self._days_of(table, touch, days))
         due = plan(table, known, touched, whole, self.domain.contract["stale_partitions"])
         state = dict(known)
         if table.partition is not None:
@@ -224,12 +224,15 @@ class Star:
         self.seconds[f"gold {table.bare}"] = round(time.monotonic() - began, 3)
         return written
 
-    def _days_of(self, table: Table, sql: str, days: Iterable[date | None]) -> frozenset[date]:
+    def _days_of(
+        self, table: Table, touch: Mapping[str, Any], days: Iterable[date | None]
+    ) -> frozenset[date]:
+        reach = touch.get("reach")
         with self._names:
             listed = [day for day in days if day is not None]
             self._view("changed", _days_frame(self.spark, listed, "partition"))
-            self._view("self", self._gold(table))
-            frame = self.spark.sql(sql)
+            self._view("self", self._gold(table, None if reach is None else _around(listed, reach)))
+            frame = self.spark.sql(touch["days"])
         return frozenset(row[0] for row in frame.distinct().collect() if row[0] is not None)
 
     def _rows(self, table: Table, days: frozenset[date | None]) -> DataFrame:
@@ -449,9 +452,11 @@ def _days_of_input(table: Table, touch: Any, days: Collection[date]) -> Collecti
     if touch == "same":
         return days
     near = touch.get("near") if isinstance(touch, dict) else None
-    if near is None:
-        return None
-    return {day + timedelta(days=step) for day in days for step in range(-near, near + 1)}
+    return None if near is None else _around(days, near)
+
+
+def _around(days: Iterable[date], reach: int) -> set[date]:
+    return {day + timedelta(days=step) for day in days for step in range(-reach, reach + 1)}
 
 
 def _literal(text: str) -> str:

@@ -246,6 +246,8 @@ export type Touch =
       readonly also_by?: true;
       /** Of another table: a partition is computed from its days so many around, not from all. */
       readonly near?: number;
+      /** Of another table: `self` holds only the days so many around the changed ones. */
+      readonly reach?: number;
     };
 
 /** Any table, as code that works on all of them reads it. */

@@ -299,12 +299,14 @@ function readFaults(name: string, table: TableContract, catalog: Catalog): reado
     if (typeof touch === 'object' && touch.also_by && source?.also_by === undefined) {
       faults.push(`asks ${input} by its second day, but it declares no also_by`);
     }
-    if (typeof touch === 'object' && touch.near !== undefined) {
+    for (const name of ['near', 'reach'] as const) {
+      const around = typeof touch === 'object' ? touch[name] : undefined;
+      if (around === undefined) continue;
       if (other?.partition === undefined) {
-        faults.push(`asks ${input} for near days, but only tables with days have them`);
+        faults.push(`asks ${input} for ${name} days, but only tables with days have them`);
       }
-      if (!(Number.isInteger(touch.near) && touch.near >= 0)) {
-        faults.push(`near is ${touch.near}, not a number of days`);
+      if (!(Number.isInteger(around) && around >= 0)) {
+        faults.push(`${name} is ${around}, not a number of days`);
       }
     }
     if (touch !== 'all' && touch !== 'ignore' && table.partition === undefined) {

@@ -21,6 +21,7 @@ export const sessions = defineTable({
         WHERE NOT self.is_derived AND to_date(self.ended_at) > self.session_date`,
       // The week before a day tells whether a session began earlier, the week after how far it goes.
       near: 7,
+      reach: 8,
     },
   },
   columns: {

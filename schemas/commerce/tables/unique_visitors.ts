@@ -11,7 +11,10 @@ export const unique_visitors = defineTable({
       days: `SELECT partition FROM changed
         UNION ALL
         SELECT self.date FROM self JOIN (SELECT min(partition) AS first FROM changed) ON self.date >= first`,
+      near: 0,
     },
+    // Knows when somebody was seen first, without asking every day there is.
+    'commerce.user_profile': 'ignore',
   },
   columns: {
     date: { type: 'DATE', required: true, about: 'UTC day' },

@@ -18,20 +18,24 @@ export const user_behavior = defineTable({
     'commerce.orders': {
       // An order changes its state many times and is the same behavior. One whose date is corrected
       // lies on two days from then on, and the correction may be taken back.
-      days: `WITH moved AS (
-          SELECT order_id, to_date(ordered_at) AS day FROM changed
-          WHERE order_line_key IN (
-            SELECT order_line_key FROM changed GROUP BY order_line_key
-            HAVING count(*) = 1 OR count(DISTINCT struct(order_id, order_line_id, product_id, user_id, ordered_at, quantity, price)) > 1
-          )
+      days: `WITH line AS (
+          SELECT
+            order_id,
+            product_id,
+            to_date(ordered_at) AS day,
+            count(*) OVER images = 1 OR size(collect_set(
+              struct(order_id, order_line_id, product_id, user_id, ordered_at, quantity, price)
+            ) OVER images) > 1 AS is_moved
+          FROM changed
+          WINDOW images AS (PARTITION BY order_line_key)
         )
-        SELECT day FROM moved
+        SELECT day FROM line WHERE is_moved
         UNION ALL
-        SELECT explode(self.seen_on) FROM self JOIN moved ON moved.order_id = self.order_id
-        UNION ALL
-        SELECT explode(array_append(self.seen_on, to_date(changed.ordered_at))) FROM self
-        JOIN changed ON changed.order_id = self.order_id AND changed.product_id = self.product_id
-        WHERE self.is_in_orders AND NOT array_contains(self.seen_on, to_date(changed.ordered_at))`,
+        SELECT explode(CASE WHEN line.is_moved THEN self.seen_on ELSE array_append(self.seen_on, line.day) END)
+        FROM self JOIN line ON line.order_id = self.order_id
+        WHERE line.is_moved OR (
+          line.product_id = self.product_id AND self.is_in_orders AND NOT array_contains(self.seen_on, line.day)
+        )`,
     },
     // Read as it stands: what moves it touches this table by its source.
     'commerce.order_sightings': 'ignore',

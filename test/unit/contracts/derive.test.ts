@@ -403,6 +403,11 @@ test.each<[string, Catalog, string]>([
     'asks shop.orders for near days, but only tables with days have them',
   ],
   [
+    'a reach around changed rows, which have no days',
+    table({ reads: { 'shop.orders': { days: 'SELECT 1', reach: 3 } } }),
+    'asks shop.orders for reach days, but only tables with days have them',
+  ],
+  [
     'two lists of one API with different limits',
     twoOf(list, { ...list, requests_per_minute: 5 }),
     'shop.returns: url, auth and requests_per_minute differ from those of shop.orders',
