@@ -2,12 +2,20 @@
  * The whole email path with real processes: the command that people start, the deployed bundles,
  * real Spark and Delta, the official clients. One local cloud for all cases, in their order.
  */
-import { appendFileSync, copyFileSync, existsSync, mkdtempSync, rmSync } from 'node:fs';
+import {
+  appendFileSync,
+  copyFileSync,
+  existsSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { readCheckpoint } from '../../functions/checkpoint.ts';
 import { readLedger } from '../../functions/ledger.ts';
+import { batchName } from '../../functions/manifest.ts';
 import { addWindows } from '../../functions/pull.ts';
 import { catalog } from '../../schemas/rendered/catalog.ts';
 import { backfill, pull } from '../../scripts/pull.ts';
@@ -221,13 +229,16 @@ async function pulling(): Promise<boolean> {
   return held.lease !== null && Date.parse(held.lease.until) > Date.now();
 }
 
-/** A batch is in flight. */
+/** A batch is in flight, and Dataproc has it: one that it never got is begun only minutes later. */
 async function transforming(): Promise<boolean> {
   const { world, config } = cloud.target;
   const now = Buffer.from(JSON.stringify({ domain: events.domain, now: true }));
   await world.queue.publish('submit-tick', { data: now });
   const { ledger } = await readLedger(world, config.buckets.control, events.domain);
-  return ledger.in_flight !== null;
+  if (ledger.in_flight === null) return false;
+  const { sequence, attempt } = ledger.in_flight;
+  const log = readFileSync(join(folder, 'cloud', 'logs', 'submit.log'), 'utf8');
+  return log.includes(`"batch":"${batchName(events.domain, sequence, attempt)}"`);
 }
 
 /** Looks again and again, for at most two minutes. */
