@@ -17,13 +17,13 @@ import {
   createServer,
   request as httpRequest,
   type IncomingMessage,
-  type Server,
   type ServerResponse,
 } from 'node:http';
-import { type AddressInfo, connect, createServer as createSocketServer } from 'node:net';
+import { connect } from 'node:net';
 import { basename, join } from 'node:path';
 import { unzipSync } from 'fflate';
 import type { DeclaredFunction } from './declared.ts';
+import { freePort, listen } from './loopback.ts';
 
 /** Longer than Cloud Run lets a request wait for an instance: this machine is slower than many. */
 const QUEUE_MS = 60_000;
@@ -66,11 +66,8 @@ export async function openGate(): Promise<Gate> {
   });
   server.requestTimeout = 0;
   server.keepAliveTimeout = 60_000;
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject);
-    server.listen(0, '127.0.0.1', resolve);
-  });
-  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const listening = await listen(server);
+  const { url } = listening;
   return {
     url,
     start: async (declared, surroundings) => {
@@ -81,16 +78,10 @@ export async function openGate(): Promise<Gate> {
     pid: () => instance?.pid,
     close: async () => {
       await instance?.close();
-      await closed(server);
+      await listening.close();
     },
   };
 }
-
-const closed = (server: Server): Promise<void> =>
-  new Promise((resolve) => {
-    server.close(() => resolve());
-    server.closeAllConnections();
-  });
 
 function refuse(response: ServerResponse, status: number, message: string): void {
   if (response.headersSent || response.destroyed) return;
@@ -332,26 +323,6 @@ function unpack(zip: string, folder: string): string {
     if (!existsSync(file) || !readFileSync(file).equals(bytes)) writeFileSync(file, bytes);
   }
   return target;
-}
-
-/** Ports given out by this process: two functions must never hear each other's requests. */
-const given = new Set<number>();
-
-/** A port nobody listens on at the moment. */
-async function freePort(): Promise<number> {
-  for (;;) {
-    const port = await new Promise<number>((resolve, reject) => {
-      const server = createSocketServer();
-      server.once('error', reject);
-      server.listen(0, '127.0.0.1', () => {
-        const address = server.address() as AddressInfo;
-        server.close(() => resolve(address.port));
-      });
-    });
-    if (given.has(port)) continue;
-    given.add(port);
-    return port;
-  }
 }
 
 /** Resolves when something listens on a port. */

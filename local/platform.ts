@@ -3,7 +3,7 @@
  * one metric that tells how many messages wait.
  */
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { type Listening, listen } from './loopback.ts';
 import { type Schedule, type Scheduler, WrongSchedule } from './scheduler.ts';
 import type { Secrets } from './secrets.ts';
 
@@ -18,12 +18,7 @@ export interface PlatformOptions {
   readonly about: Readonly<Record<string, unknown>>;
 }
 
-export interface Platform {
-  readonly url: string;
-  close(): Promise<void>;
-}
-
-export async function startPlatform(options: PlatformOptions): Promise<Platform> {
+export async function startPlatform(options: PlatformOptions): Promise<Listening> {
   const server = createServer((request, response) => {
     answer(request, options)
       .then((body) => send(response, 200, body))
@@ -33,18 +28,7 @@ export async function startPlatform(options: PlatformOptions): Promise<Platform>
         send(response, status, { error: { code: status, message } });
       });
   });
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject);
-    server.listen(0, '127.0.0.1', resolve);
-  });
-  return {
-    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
-    close: () =>
-      new Promise((resolve) => {
-        server.close(() => resolve());
-        server.closeAllConnections();
-      }),
-  };
+  return listen(server);
 }
 
 class Absent extends Error {

@@ -10,8 +10,8 @@
  */
 import { readFile } from 'node:fs/promises';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { gunzipSync } from 'node:zlib';
+import { listen } from '../loopback.ts';
 import { DuckdbStore } from './duckdb.ts';
 import { errorProto, Refusal, refusalOf } from './refusal.ts';
 import { datasetRoutes } from './rest/dataset_routes.ts';
@@ -54,16 +54,12 @@ export async function startBigquery(options: BigqueryOptions): Promise<RunningBi
   const server = createServer(
     (request, response) => void answer(request, response, projectId, routes),
   );
-  await new Promise<void>((listening, reject) => {
-    server.once('error', reject);
-    server.listen(options.port ?? 0, '127.0.0.1', listening);
-  });
+  const listening = await listen(server, options.port);
   jobs.resume();
   return {
-    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    url: listening.url,
     close: async () => {
-      server.closeAllConnections();
-      await new Promise((closed) => server.close(closed));
+      await listening.close();
       await jobs.settled();
       await store.close();
     },

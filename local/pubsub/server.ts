@@ -12,10 +12,10 @@
  * killed process; after a power cut it may be lost, and the message comes again.
  */
 import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { Server, ServerCredentials } from '@grpc/grpc-js';
 import { Journal } from '../journal.ts';
+import { listen } from '../loopback.ts';
 import type { Grant } from './config.ts';
 import { Dispatcher } from './dispatch.ts';
 import { addServices } from './grpc.ts';
@@ -128,10 +128,7 @@ export async function startPubsub(options: PubsubServerOptions): Promise<PubsubS
   });
   const rest = createServer((request, response) => handleRest(request, response, service));
   rest.keepAliveTimeout = 60_000;
-  await new Promise<void>((resolve, reject) => {
-    rest.once('error', reject);
-    rest.listen(options.restPort ?? 0, '127.0.0.1', resolve);
-  });
+  const listening = await listen(rest, options.restPort);
   plan();
 
   const durable = async (): Promise<void> => {
@@ -142,15 +139,13 @@ export async function startPubsub(options: PubsubServerOptions): Promise<PubsubS
     clearTimeout(timer);
     await pusher.close();
     grpc.forceShutdown();
-    const restClosed = new Promise<void>((resolve) => rest.close(() => resolve()));
-    rest.closeAllConnections();
-    await restClosed;
+    await listening.close();
     await messages.close();
     await journal.close();
   };
   return {
     grpcUrl: `127.0.0.1:${grpcPort}`,
-    restUrl: `http://127.0.0.1:${(rest.address() as AddressInfo).port}`,
+    restUrl: listening.url,
     state,
     durable,
     close,

@@ -9,9 +9,9 @@
  * given to `publish` until it succeeds, across restarts.
  */
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { Journal } from '../journal.ts';
+import { listen } from '../loopback.ts';
 import { DiskBlobs, PRIVATE_FOLDER } from './disk.ts';
 import { download } from './download.ts';
 import { StorageError } from './errors.ts';
@@ -90,18 +90,13 @@ export async function startStorage(options: StorageServerOptions): Promise<Stora
   });
   server.keepAliveTimeout = 60_000;
   server.requestTimeout = 0;
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject);
-    server.listen(options.port ?? 0, '127.0.0.1', resolve);
-  });
-  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const listening = await listen(server, options.port);
+  const { url } = listening;
   state.baseUrl = url;
   pump?.wake();
   const close = async (): Promise<void> => {
     await pump?.close();
-    const closed = new Promise<void>((resolve) => server.close(() => resolve()));
-    server.closeAllConnections();
-    await closed;
+    await listening.close();
     uploads.close();
     await journal.close();
   };

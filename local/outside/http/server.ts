@@ -1,39 +1,19 @@
 /** The wire face of every stand-in of an HTTP API, at 127.0.0.1. */
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { type Listening, listen } from '../../loopback.ts';
 import type { Answer } from './answer.ts';
 import { type Controls, control } from './control.ts';
 import type { HttpService } from './service.ts';
-
-export interface Listening {
-  readonly url: string;
-  close(): Promise<void>;
-}
 
 /**
  * Serves a stand-in and its controls.
  * @param port 0 = any free one; rejects when it is taken
  */
-export async function listen(
-  service: HttpService,
-  controls: Controls,
-  port = 0,
-): Promise<Listening> {
+export function serveStandIn(service: HttpService, controls: Controls, port = 0): Promise<Listening> {
   const server = createServer({ keepAliveTimeout: 60_000 }, (request, response) => {
     serve(service, controls, request, response).catch(() => response.destroy());
   });
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject);
-    server.listen(port, '127.0.0.1', resolve);
-  });
-  return {
-    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
-    close: () =>
-      new Promise((resolve) => {
-        server.close(() => resolve());
-        server.closeAllConnections();
-      }),
-  };
+  return listen(server, port);
 }
 
 async function serve(

@@ -11,7 +11,7 @@
  *                            owners.ndjson            v3 owners with `teams`
  * Given either, nothing is made up: what is not given is empty.
  */
-import { listen } from '../http/server.ts';
+import { serveStandIn } from '../http/server.ts';
 import { hubspotControls } from './control.ts';
 import { Hubspot, type HubspotOptions } from './state.ts';
 
@@ -34,6 +34,6 @@ export async function startHubspot(options: HubspotServerOptions): Promise<Runni
   const started = performance.now();
   const clock = options.clock ?? (() => Math.floor(options.until + performance.now() - started));
   const hubspot = new Hubspot({ ...options, clock });
-  const { url, close } = await listen(hubspot, hubspotControls(hubspot), options.port);
+  const { url, close } = await serveStandIn(hubspot, hubspotControls(hubspot), options.port);
   return { url, hubspot, close };
 }

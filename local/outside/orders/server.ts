@@ -9,7 +9,7 @@
 import { appendFileSync, existsSync, mkdirSync, readFileSync, truncateSync } from 'node:fs';
 import { dirname } from 'node:path';
 import type { Stats } from '../http/requests.ts';
-import { listen } from '../http/server.ts';
+import { serveStandIn } from '../http/server.ts';
 import type { OrderRow } from './book.ts';
 import { ordersControls } from './control.ts';
 import type { Fault } from './faults.ts';
@@ -51,7 +51,7 @@ export async function startOrders(options: OrdersServerOptions = {}): Promise<Ru
     mkdirSync(dirname(file), { recursive: true });
     appendFileSync(file, rows.map((row) => `${JSON.stringify(row)}\n`).join(''));
   };
-  const { url, close } = await listen(orders, ordersControls(orders, keep), options.port);
+  const { url, close } = await serveStandIn(orders, ordersControls(orders, keep), options.port);
   return {
     url,
     orders,

@@ -23,12 +23,12 @@ import {
   symlink,
   writeFile,
 } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { dirname, join, relative, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { Client } from 'pg';
+import { freePort } from '../../loopback.ts';
 import { processIdentity } from '../../process_identity.ts';
 
 export interface RunningPostgres {
@@ -264,16 +264,6 @@ async function isServerOf(pid: number, data: string): Promise<boolean> {
     return process.platform !== 'linux' && processIdentity(pid) !== null;
   }
   return words.includes(data);
-}
-
-async function freePort(): Promise<number> {
-  const probe = createServer();
-  probe.listen(0, '127.0.0.1');
-  await once(probe, 'listening');
-  const address = probe.address();
-  probe.close();
-  await once(probe, 'close');
-  return typeof address === 'object' && address !== null ? address.port : 0;
 }
 
 /** The database, and the role that may read what there is and what will be. Repeatable. */
