@@ -168,7 +168,7 @@ export interface HttpAnswer {
 
 /**
  * One HTTP exchange, whole. Rejects only when no complete answer came (refused, reset, cut off,
- * timed out); a body shorter than its content-length is such a case.
+ * timed out; a body shorter than its content-length is such a case), or one too large to be held.
  */
 export type Fetch = (request: {
   readonly method: 'GET' | 'POST';

@@ -1,11 +1,19 @@
 /** HTTP exchanges with the outside world: one request, one whole answer, one time limit. */
-import { Transient } from '../errors.ts';
+import { Permanent, Transient } from '../errors.ts';
 import type { Fetch } from '../world.ts';
+
+/**
+ * Bytes of an answer, decompressed. It is held three times over while it is read (bytes, text,
+ * values), beside what has been read ahead; functions that fetch have 1 GiB.
+ */
+export const LARGEST_ANSWER_BYTES = 64 * 1024 * 1024;
 
 /**
  * Redirects are answers like any other: following one could carry a token to another host. An
  * answer shorter than its content-length rejects, as does one that takes longer than `timeoutMs`
  * from the first byte sent to the last one received.
+ * @throws Transient `timed_out`, `no_answer`
+ * @throws Permanent `answer_too_large`: the same question would be answered as largely again
  */
 export const wholeFetch: Fetch = async ({ method, url, headers, body, timeoutMs }) => {
   try {
@@ -17,9 +25,16 @@ export const wholeFetch: Fetch = async ({ method, url, headers, body, timeoutMs 
       ...(body === undefined ? {} : { body }),
     });
     // Reading the body is part of the exchange: a cut connection shows only here.
-    const bytes = Buffer.from(await answer.arrayBuffer());
+    const bytes = await wholeBody(answer);
+    if (bytes === null) {
+      const { origin, pathname } = new URL(url);
+      const code = 'answer_too_large';
+      const message = `${method} ${origin}${pathname}: the answer is larger than ${LARGEST_ANSWER_BYTES} bytes`;
+      throw new Permanent({ code, message });
+    }
     return { status: answer.status, headers: Object.fromEntries(answer.headers), body: bytes };
   } catch (error) {
+    if (error instanceof Permanent) throw error;
     const { origin, pathname } = new URL(url);
     const cause = error instanceof Error ? (error.cause ?? error) : error;
     const reason = cause instanceof Error ? cause.message : String(cause);
@@ -32,3 +47,16 @@ export const wholeFetch: Fetch = async ({ method, url, headers, body, timeoutMs 
     });
   }
 };
+
+/** The body; null when there is too much of it, of which the rest is not even received. */
+async function wholeBody({ body }: Response): Promise<Buffer | null> {
+  const parts: Uint8Array[] = [];
+  let length = 0;
+  // Leaving the loop early ends the connection.
+  for await (const part of body ?? []) {
+    length += part.byteLength;
+    if (length > LARGEST_ANSWER_BYTES) return null;
+    parts.push(part);
+  }
+  return Buffer.concat(parts, length);
+}

@@ -80,8 +80,8 @@ const tokens = new WeakMap<() => Promise<string>, Promise<string>>();
 
 /**
  * Asks HubSpot.
- * @throws Permanent `hubspot_token`, `hubspot_scope`, `hubspot_not_found`, `hubspot_request`: a
- *   person has to do something, and the message says what
+ * @throws Permanent `hubspot_token`, `hubspot_scope`, `hubspot_not_found`, `hubspot_request`,
+ *   `hubspot_answer_too_large`: a person has to do something, and the message says what
  * @throws Transient `hubspot_rate_limit`, `hubspot_daily_quota`, `hubspot_migrating`,
  *   `hubspot_unavailable`: later, with `retryAfterMs` where it is known
  * @throws UnreadableAnswer (Transient, `hubspot_invalid_json`) with the body as it came
@@ -120,6 +120,10 @@ export async function ask(access: HubspotAccess, request: HubspotRequest): Promi
       if (!isSearchRefusal) budget.learn(answer.status, answer.headers);
       verdict = judge(answer, request, world.clock.now());
     } catch (cause) {
+      if (cause instanceof Permanent) {
+        const message = `${cause.message}; no page of HubSpot is as large as that: look at what it holds`;
+        throw new Permanent({ code: 'hubspot_answer_too_large', message, cause });
+      }
       verdict = {
         kind: 'retry',
         failure: {

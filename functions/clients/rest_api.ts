@@ -8,6 +8,7 @@ import type { RestListArrival } from '../../schemas/contract.ts';
 import { Permanent, Transient } from '../errors.ts';
 import type { Budget } from '../readers/reader.ts';
 import type { HttpAnswer, World } from '../world.ts';
+import { LARGEST_ANSWER_BYTES } from './fetch.ts';
 import {
   ATTEMPTS,
   FIRST_WAIT_MS,
@@ -71,8 +72,8 @@ const tokens = new WeakMap<() => Promise<string>, Promise<string>>();
 
 /**
  * Asks the API.
- * @throws Permanent `api_token`, `api_scope`, `api_not_found`, `api_request`: a person has to do
- *   something, and the message says what
+ * @throws Permanent `api_token`, `api_scope`, `api_not_found`, `api_request`,
+ *   `api_answer_too_large`: a person has to do something, and the message says what
  * @throws Transient `api_rate_limit`, `api_unavailable`, `slice_over`: later, with `retryAfterMs`
  *   where it is known
  * @throws UnreadableBody (Transient, `api_invalid_json`) with the body as it came
@@ -95,7 +96,11 @@ export async function ask(access: RestAccess, request: RestRequest): Promise<Res
       const answer = await world.fetch({ method: 'GET', ...signed(access, request, token) });
       budget.learn(answer.status, answer.headers);
       verdict = judge(withoutSecret(answer, token), access, request, world.clock.now());
-    } catch {
+    } catch (error) {
+      if (error instanceof Permanent) {
+        const message = `the answer to ${named(request)} is larger than ${LARGEST_ANSWER_BYTES / 2 ** 20} MiB. Ask for fewer records a page: the contract's page size`;
+        throw new Permanent({ code: 'api_answer_too_large', message });
+      }
       // Without its cause: what a client says of a request may hold the request's headers.
       const message = `no complete answer to ${named(request)}; ${GOES_ON}`;
       verdict = { kind: 'retry', code: 'api_unavailable', message };

@@ -1,7 +1,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { wholeFetch } from '../../../functions/clients/fetch.ts';
+import { LARGEST_ANSWER_BYTES, wholeFetch } from '../../../functions/clients/fetch.ts';
 import { pubsubQueue } from '../../../functions/clients/queue.ts';
 import { managedSecrets } from '../../../functions/clients/secrets.ts';
 
@@ -156,6 +156,34 @@ describe('fetch', () => {
   it.each(broken)('rejects %s as worth another try', async (_, answer) => {
     answers = [answer];
     await expect(get()).rejects.toMatchObject({ name: 'Transient', code: 'no_answer' });
+  });
+
+  it('receives no more of an endless answer than can be held, and calls it useless to ask again', async () => {
+    const part = Buffer.alloc(1_000_000, 'x');
+    let sent = 0;
+    let ended = false;
+    answers = [
+      (_, response) => {
+        response.writeHead(200);
+        response.once('close', () => {
+          ended = true;
+        });
+        const more = (): void => {
+          if (ended) return;
+          sent += part.length;
+          if (response.write(part)) setImmediate(more);
+          else response.once('drain', more);
+        };
+        more();
+      },
+    ];
+    await expect(get()).rejects.toMatchObject({
+      name: 'Permanent',
+      code: 'answer_too_large',
+      message: `GET ${endpoint}/page: the answer is larger than ${LARGEST_ANSWER_BYTES} bytes`,
+    });
+    await expect.poll(() => ended).toBe(true);
+    expect(sent).toBeLessThan(2 * LARGEST_ANSWER_BYTES);
   });
 
   it('rejects an answer whose body takes too long, without showing the query', async () => {

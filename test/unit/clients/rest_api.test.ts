@@ -3,6 +3,7 @@ import { afterEach, describe, expect, test } from 'vitest';
 import { wholeFetch } from '../../../functions/clients/fetch.ts';
 import { ask, type RestAccess } from '../../../functions/clients/rest_api.ts';
 import { restBudget } from '../../../functions/clients/rest_budget.ts';
+import { Permanent } from '../../../functions/errors.ts';
 import type { Fault, Trouble } from '../../../local/outside/orders/faults.ts';
 import { type RunningOrders, startOrders } from '../../../local/outside/orders/server.ts';
 import { MINUTE, order, ordersWorld, TOKEN } from '../readers/orders_world.ts';
@@ -162,6 +163,21 @@ describe('over a real connection', () => {
     expect(failure).toMatchObject({ name: 'Transient', code: 'api_unavailable' });
     expect(JSON.stringify([failure, (failure as Error).stack])).not.toContain('tok-4711');
   });
+});
+
+test('an answer too large to be held is a matter of the contract, not of another try', async () => {
+  const { access, world } = asking();
+  let asked = 0;
+  const fetch: typeof wholeFetch = async () => {
+    asked += 1;
+    throw new Permanent({ code: 'answer_too_large', message: 'https://x/?key=tok-4711' });
+  };
+  const failure = await ask({ ...access, world: { ...world, fetch } }, LIST).catch((e) => e);
+  expect(failure).toMatchObject({ name: 'Permanent', code: 'api_answer_too_large' });
+  expect(failure.message).toMatch(
+    /^the answer to GET \/orders is larger than 64 MiB\. Ask for fewer/,
+  );
+  expect([failure.message.includes('tok'), asked]).toEqual([false, 1]);
 });
 
 describe('the budget', () => {
