@@ -40,6 +40,10 @@ SHOWN = 80
 
 ISO = r"^\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}([.,]\d{1,9})?)?(Z|[+-]\d{2}(:?\d{2})?)?)?$"
 NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
+NINE_BEHIND = r"^[+-]?\d*\.?\d{0,9}0*$"
+# Spark's parser takes a number that is not quoted through a double and writes it so when it is
+# large: of more digits than a double holds, it is no longer what was sent.
+NOT_AS_SENT = r"^[+-]?(\d\.?){16,}[eE]"
 # 9999-12-31T23:59:59.999Z: later instants have no place in any target.
 LAST_MS = 253402300799999
 
@@ -415,9 +419,10 @@ def _decoded(raw: Column, decoding: str, to: DataType, postgres: bool = False) -
             number = F.when(text.isin("NaN", "Infinity", "-Infinity"), text).otherwise(number)
         return number.cast("double")
     if decoding == "decimal":
+        value = number.cast("decimal(38,9)")
         # A tenth digit behind the point would be rounded away.
-        exact = number.cast("decimal(38,18)") == number.cast("decimal(38,9)")
-        return F.when(exact, number.cast("decimal(38,9)"))
+        exact = text.rlike(NINE_BEHIND) | (number.cast("decimal(38,18)") == value)
+        return F.when(exact & ~text.rlike(NOT_AS_SENT), value)
     if decoding == "boolean":
         yes, no = (["true", "t"], ["false", "f"]) if postgres else (["true"], ["false"])
         return F.when(F.lower(text).isin(yes), True).when(F.lower(text).isin(no), False)

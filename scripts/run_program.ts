@@ -1,5 +1,6 @@
 /** Runs a program of the project's tools, either shown as it goes or collected. */
 import { spawn } from 'node:child_process';
+import { setPriority } from 'node:os';
 import { root } from './place.ts';
 
 export interface Ended {
@@ -11,6 +12,7 @@ export interface Ended {
 
 /**
  * @param show pass its output on to the terminal instead of collecting it
+ * @param givesWay runs on what others leave of the processors; so does all that it starts
  * @returns how it ended; a program that cannot be started ends with 127
  */
 export async function runProgram(
@@ -18,6 +20,7 @@ export async function runProgram(
   words: readonly string[],
   options: {
     readonly show?: boolean;
+    readonly givesWay?: boolean;
     readonly environment?: Readonly<Record<string, string>>;
   } = {},
 ): Promise<Ended> {
@@ -27,6 +30,7 @@ export async function runProgram(
     env: { ...process.env, ...options.environment },
     stdio: ['ignore', options.show ? 'inherit' : 'pipe', options.show ? 'inherit' : 'pipe'],
   });
+  if (options.givesWay && child.pid !== undefined) setPriority(child.pid, 5);
   let output = '';
   for (const stream of [child.stdout, child.stderr]) {
     stream?.setEncoding('utf8').on('data', (text: string) => {

@@ -1,9 +1,9 @@
 /** Runs the tests: static checks, vitest, pytest, and one line that sums them up. */
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { basename, join, relative, resolve } from 'node:path';
+import { join, relative, resolve } from 'node:path';
 import type { Command } from 'commander';
-import { inRoot, root } from './place.ts';
+import { root } from './place.ts';
 import { say } from './progress.ts';
 import { runProgram } from './run_program.ts';
 import { ensureSpark } from './setup.ts';
@@ -66,32 +66,31 @@ export async function vitest(paths: readonly string[], reports: string): Promise
 }
 
 async function pytest(
-  paths: readonly string[],
+  path: string,
   python: string,
   reports: string,
-  options: { readonly show: boolean } = { show: true },
+  options: { readonly show?: boolean; readonly givesWay?: boolean } = { show: true },
 ): Promise<Tally> {
-  const file = join(reports, `pytest-${basename(paths[0] ?? '')}.xml`);
-  const words = ['-m', 'pytest', '--quiet', `--junitxml=${file}`, ...paths];
+  const file = join(reports, 'pytest.xml');
+  const words = ['-m', 'pytest', '--quiet', `--junitxml=${file}`, path];
   const { code, output } = await runProgram(python, words, options);
   process.stdout.write(output);
   return tally(file, (text) => pytestTally(text, code));
 }
 
-/** A third of the Spark tests, by time: one driver leaves a third of two processors idle. */
-const ASIDE = ['test_commerce.py', 'test_website.py'];
-
-/** All of Python's tests, in two drivers at once; what the second prints comes when it has ended. */
-async function allPytest(python: string, reports: string): Promise<Tally> {
-  const files = readdirSync(inRoot('test/jobs')).filter((name) => /^test_.*\.py$/.test(name));
-  const path = (name: string): string => `test/jobs/${name}`;
-  const others = files.filter((name) => !ASIDE.includes(name)).map(path);
-  return sum(
-    ...(await Promise.all([
-      pytest(others, python, reports),
-      pytest(ASIDE.map(path), python, reports, { show: false }),
-    ])),
-  );
+/** Everything, in two rows: each alone would leave a third of two processors idle. */
+async function all(python: string, reports: string): Promise<Tally> {
+  const checked = await staticChecks(python);
+  say('tests in Python begin; what they print comes at the end');
+  // They wait for nobody, so they give way to those that do.
+  const jobs = pytest('test/jobs', python, reports, { givesWay: true });
+  say('tests in TypeScript');
+  const units = await vitest(['--exclude', 'test/e2e/**'], reports);
+  say('tests end to end');
+  // Most have a Spark of their own: two at once would only wait for each other.
+  const whole = await vitest(['test/e2e', '--no-file-parallelism'], reports);
+  say('the rest of the tests in Python');
+  return sum(checked, units, whole, await jobs);
 }
 
 /** Which runner a path belongs to. */
@@ -134,23 +133,13 @@ Examples:
     .action(async (path: string | undefined) => {
       const spark = await ensureSpark();
       const result = await withReports(async (reports) => {
-        if (path !== undefined) {
-          const place = resolve(path);
-          const runners = runnersOf(place);
-          return sum(
-            runners.vitest ? await vitest([place], reports) : sum(),
-            runners.pytest ? await pytest([place], spark.python, reports) : sum(),
-          );
-        }
-        const checked = await staticChecks(spark.python);
-        say('tests in TypeScript');
-        const first = await vitest(['--exclude', 'test/e2e/**'], reports);
-        say('tests in Python');
-        const jobs = await allPytest(spark.python, reports);
-        // Each of these runs a Spark of its own: two at once would only wait for each other.
-        say('tests end to end');
-        const whole = await vitest(['test/e2e', '--no-file-parallelism'], reports);
-        return sum(checked, first, jobs, whole);
+        if (path === undefined) return all(spark.python, reports);
+        const place = resolve(path);
+        const runners = runnersOf(place);
+        return sum(
+          runners.vitest ? await vitest([place], reports) : sum(),
+          runners.pytest ? await pytest(place, spark.python, reports) : sum(),
+        );
       });
       close(result);
     });

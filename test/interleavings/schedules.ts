@@ -130,7 +130,7 @@ const rare = [
 
 /** The files that share the seeds, and how many seeds there are in all. */
 const SHARES = 2;
-const seeds = Number(env['SEEDS'] ?? 2_000);
+const seeds = Number(env['SEEDS'] ?? 800);
 
 /** The seeds of one file; a single seed that was asked for is the first one's. */
 export function shareOf(share: number): { readonly first: number; readonly count: number } {
