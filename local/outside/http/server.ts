@@ -9,7 +9,11 @@ import type { HttpService } from './service.ts';
  * Serves a stand-in and its controls.
  * @param port 0 = any free one; rejects when it is taken
  */
-export function serveStandIn(service: HttpService, controls: Controls, port = 0): Promise<Listening> {
+export function serveStandIn(
+  service: HttpService,
+  controls: Controls,
+  port = 0,
+): Promise<Listening> {
   const server = createServer({ keepAliveTimeout: 60_000 }, (request, response) => {
     serve(service, controls, request, response).catch(() => response.destroy());
   });
