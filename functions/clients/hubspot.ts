@@ -7,14 +7,14 @@
 import { Permanent, Transient } from '../errors.ts';
 import type { Budget } from '../readers/reader.ts';
 import { hubspotSecret } from '../settings.ts';
-import type { HttpAnswer, World } from '../world.ts';
+import type { HttpAnswer } from '../world.ts';
 import {
-  ATTEMPTS,
-  FIRST_WAIT_MS,
+  type Access,
+  type Asked,
+  askPatiently,
   GOES_ON,
-  GRACE_MS,
-  LONGEST_WAIT_MS,
   TIMEOUT_MS,
+  type Verdict as VerdictOf,
 } from './patience.ts';
 import { retryAfterMs } from './rate_budget.ts';
 
@@ -31,14 +31,7 @@ export const endpoints = {
 } as const;
 
 /** What a request needs of the run it belongs to. */
-export interface HubspotAccess {
-  readonly world: Pick<World, 'fetch' | 'clock' | 'random' | 'log'>;
-  readonly baseUrl: string;
-  readonly token: () => Promise<string>;
-  readonly budget: Budget;
-  /** Epoch ms; no wait between attempts goes beyond it. */
-  readonly deadline: number;
-}
+export type HubspotAccess = Access;
 
 export interface HubspotRequest {
   readonly method: 'GET' | 'POST';
@@ -49,17 +42,9 @@ export interface HubspotRequest {
   readonly unreadableTries?: number;
 }
 
-export interface HubspotAnswer {
-  readonly status: number;
-  readonly headers: Readonly<Record<string, string>>;
-  /** The body as it came. */
-  readonly body: Buffer;
-  /** The same, read: always an object. */
+export interface HubspotAnswer extends HttpAnswer, Asked {
+  /** The body, read: always an object. */
   readonly envelope: Readonly<Record<string, unknown>>;
-  /** Epoch ms when the request went out: what it says was true no earlier. */
-  readonly askedAt: number;
-  /** How long the rate budget kept the request back. */
-  readonly waitedMs: number;
 }
 
 /** An answer that came whole and is no JSON object, as often as it was asked for. */
@@ -75,9 +60,6 @@ export class UnreadableAnswer extends Transient {
 const SEARCHES_PER_SECOND = 4;
 const searches = new WeakMap<Budget, { last: number }>();
 
-/** Tokens by the run's own accessor: read once, and again when HubSpot says that it is wrong. */
-const tokens = new WeakMap<() => Promise<string>, Promise<string>>();
-
 /**
  * Asks HubSpot.
  * @throws Permanent `hubspot_token`, `hubspot_scope`, `hubspot_not_found`, `hubspot_request`,
@@ -86,24 +68,16 @@ const tokens = new WeakMap<() => Promise<string>, Promise<string>>();
  *   `hubspot_unavailable`: later, with `retryAfterMs` where it is known
  * @throws UnreadableAnswer (Transient, `hubspot_invalid_json`) with the body as it came
  */
-export async function ask(access: HubspotAccess, request: HubspotRequest): Promise<HubspotAnswer> {
+export function ask(access: HubspotAccess, request: HubspotRequest): Promise<HubspotAnswer> {
   const { world, budget } = access;
-  let token = await tokenOf(access);
-  let renewed = false;
-  let failed = 0;
-  let unreadable = 0;
-  for (let attempt = 0; ; attempt += 1) {
-    if (request.target.includes('/search')) await searchTurn(access);
-    const began = world.clock.now();
-    await budget.take();
-    const askedAt = world.clock.now();
-    const waitedMs = askedAt - began;
-    if (askedAt > access.deadline + GRACE_MS) {
-      const message = `the slice was over before ${named(request)} could be asked; the next one goes on`;
-      throw new Transient({ code: 'slice_over', message });
-    }
-    let verdict: Verdict;
-    try {
+  const isSearch = request.target.includes('/search');
+  return askPatiently(access, {
+    api: 'hubspot',
+    named: named(request),
+    turn: async () => {
+      if (isSearch) await searchTurn(access);
+    },
+    send: async (token) => {
       const answer = await world.fetch({
         method: request.method,
         url: access.baseUrl + request.target,
@@ -116,81 +90,18 @@ export async function ask(access: HubspotAccess, request: HubspotRequest): Promi
         ...(request.body === undefined ? {} : { body: request.body }),
         timeoutMs: TIMEOUT_MS,
       });
-      const isSearchRefusal = answer.status === 429 && request.target.includes('/search');
-      if (!isSearchRefusal) budget.learn(answer.status, answer.headers);
-      verdict = judge(answer, request, world.clock.now());
-    } catch (cause) {
-      if (cause instanceof Permanent) {
-        const message = `${cause.message}; no page of HubSpot is as large as that: look at what it holds`;
-        throw new Permanent({ code: 'hubspot_answer_too_large', message, cause });
-      }
-      verdict = {
-        kind: 'retry',
-        failure: {
-          code: 'hubspot_unavailable',
-          message: `no complete answer to ${named(request)}; ${GOES_ON}`,
-          cause,
-        },
-      };
-    }
-    if (verdict.kind === 'answer') return { ...verdict.answer, askedAt, waitedMs };
-    if (verdict.kind === 'refused') {
-      // A token that was replaced while the run went on.
-      if (verdict.failure.code === 'hubspot_token' && !renewed) {
-        renewed = true;
-        const fresh = await tokenOf(access, { anew: true });
-        if (fresh !== token) {
-          token = fresh;
-          continue;
-        }
-      }
-      throw verdict.failure;
-    }
-    const { broken } = verdict;
-    if (broken !== undefined) {
-      unreadable += 1;
-      if (unreadable >= (request.unreadableTries ?? ATTEMPTS)) {
-        throw new UnreadableAnswer(verdict.failure.message, { ...broken, askedAt, waitedMs });
-      }
-    }
-    const wait = pause(verdict, attempt, world.random.next());
-    const tooLate = world.clock.now() + wait > access.deadline;
-    // A rate limit is no failure of the request: waiting is bounded by the slice alone.
-    if (verdict.failure.code !== 'hubspot_rate_limit') failed += 1;
-    if (failed >= ATTEMPTS || tooLate || verdict.pointless === true) {
-      throw new Transient({
-        ...verdict.failure,
-        ...(verdict.afterMs === undefined ? {} : { retryAfterMs: verdict.afterMs }),
-      });
-    }
-    world.log('INFO', 'hubspot_retry', {
-      code: verdict.failure.code,
-      attempt: attempt + 1,
-      wait_ms: Math.round(wait),
-    });
-    await world.clock.sleep(wait);
-  }
+      // Searches have a limit of their own, which says nothing of the others'.
+      if (answer.status !== 429 || !isSearch) budget.learn(answer.status, answer.headers);
+      return answer;
+    },
+    judge: (answer, _, now) => judge(answer, request, now),
+    unreadable: (message, broken) => new UnreadableAnswer(message, broken),
+    unreadableTries: request.unreadableTries,
+    tooLarge: 'No page of HubSpot is as large as that: look at what it holds',
+  });
 }
 
-interface Failure {
-  readonly code: string;
-  readonly message: string;
-  readonly cause?: unknown;
-}
-
-type Verdict =
-  | { readonly kind: 'answer'; readonly answer: Omit<HubspotAnswer, 'askedAt' | 'waitedMs'> }
-  | { readonly kind: 'refused'; readonly failure: Permanent }
-  | {
-      readonly kind: 'retry';
-      readonly failure: Failure;
-      /** What HubSpot said, or what is known, about when. */
-      readonly afterMs?: number;
-      /** Trying again within this slice is of no use. */
-      readonly pointless?: boolean;
-      /** What came whole and is no JSON object. */
-      readonly broken?: HttpAnswer;
-    };
+type Verdict = VerdictOf<Omit<HubspotAnswer, keyof Asked>, HttpAnswer>;
 
 /** What an answer means. Every field of an error body is optional (hubspot.md 1.7). */
 export function judge(answer: HttpAnswer, request: HubspotRequest, now: number): Verdict {
@@ -200,7 +111,7 @@ export function judge(answer: HttpAnswer, request: HubspotRequest, now: number):
     if (envelope !== null) return { kind: 'answer', answer: { status, headers, body, envelope } };
     const code = 'hubspot_invalid_json';
     const message = `${named(request)} was answered with ${body.length} bytes that are no JSON object; ${GOES_ON}`;
-    return { kind: 'retry', failure: { code, message }, broken: answer };
+    return { kind: 'retry', code, message, broken: answer };
   }
   const said = retryAfterMs(headers, now);
   const after = said === null ? {} : { afterMs: said };
@@ -211,7 +122,8 @@ export function judge(answer: HttpAnswer, request: HubspotRequest, now: number):
   });
   const retry = (code: string, message: string): Verdict => ({
     kind: 'retry',
-    failure: { code, message },
+    code,
+    message,
     ...after,
   });
   switch (status) {
@@ -271,7 +183,8 @@ function tooMany(
       "the account's daily HubSpot quota is spent; pulling goes on by itself after midnight in the account's time zone";
     return {
       kind: 'retry',
-      failure: { code: 'hubspot_daily_quota', message },
+      code: 'hubspot_daily_quota',
+      message,
       afterMs: said ?? 3_600_000,
       pointless: true,
     };
@@ -282,16 +195,6 @@ function tooMany(
   );
 }
 
-function pause(
-  verdict: Extract<Verdict, { kind: 'retry' }>,
-  attempt: number,
-  random: number,
-): number {
-  const jitter = random * Math.min(LONGEST_WAIT_MS, FIRST_WAIT_MS * 2 ** attempt);
-  // A moment after the one that was named, so that those told the same do not return together.
-  return verdict.afterMs === undefined ? jitter : verdict.afterMs + Math.min(1_000, jitter);
-}
-
 /** Evenly spaced, because a limit per second leaves no room for bursts. */
 async function searchTurn(access: HubspotAccess): Promise<void> {
   const { clock } = access.world;
@@ -300,16 +203,6 @@ async function searchTurn(access: HubspotAccess): Promise<void> {
   const at = Math.max(clock.now(), pace.last + 1_000 / SEARCHES_PER_SECOND);
   pace.last = at;
   if (at > clock.now()) await clock.sleep(at - clock.now());
-}
-
-function tokenOf(access: HubspotAccess, options = { anew: false }): Promise<string> {
-  const known = tokens.get(access.token);
-  if (known !== undefined && !options.anew) return known;
-  const reading = access.token();
-  tokens.set(access.token, reading);
-  // A secret that could not be read is asked for again next time.
-  reading.catch(() => tokens.delete(access.token));
-  return reading;
 }
 
 function objectIn(body: Buffer): Readonly<Record<string, unknown>> | null {

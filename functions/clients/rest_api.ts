@@ -6,28 +6,20 @@
 import { isUtf8 } from 'node:buffer';
 import type { RestListArrival } from '../../schemas/contract.ts';
 import { Permanent, Transient } from '../errors.ts';
-import type { Budget } from '../readers/reader.ts';
-import type { HttpAnswer, World } from '../world.ts';
-import { LARGEST_ANSWER_BYTES } from './fetch.ts';
+import type { HttpAnswer } from '../world.ts';
 import {
-  ATTEMPTS,
-  FIRST_WAIT_MS,
+  type Access,
+  type Asked,
+  askPatiently,
   GOES_ON,
-  GRACE_MS,
-  LONGEST_WAIT_MS,
   TIMEOUT_MS,
+  type Verdict as VerdictOf,
 } from './patience.ts';
 import { retryAfterMs } from './rate_budget.ts';
 
 /** What a request needs of the run it belongs to. */
-export interface RestAccess {
-  readonly world: Pick<World, 'fetch' | 'clock' | 'random' | 'log'>;
+export interface RestAccess extends Access {
   readonly arrival: Pick<RestListArrival, 'api' | 'auth'>;
-  readonly baseUrl: string;
-  readonly token: () => Promise<string>;
-  readonly budget: Budget;
-  /** Epoch ms; no wait between attempts goes beyond it. */
-  readonly deadline: number;
 }
 
 export interface RestRequest {
@@ -37,17 +29,11 @@ export interface RestRequest {
   readonly unreadableTries?: number;
 }
 
-export interface RestAnswer {
-  readonly status: number;
-  readonly headers: Readonly<Record<string, string>>;
-  /** The body as it came; where it echoed the token, stars stand in its place. */
-  readonly body: Buffer;
-  /** The token was in the body. */
+export interface RestAnswer extends HttpAnswer, Asked {
+  /** The token was in the body; stars stand in its place. */
   readonly redacted: boolean;
-  /** The same, read. `null` for an answer without content (204). */
+  /** The body, read. `null` for an answer without content (204). */
   readonly value: unknown;
-  /** Epoch ms when the request went out: what it says was true no earlier. */
-  readonly askedAt: number;
 }
 
 type Unread = Omit<RestAnswer, 'value'>;
@@ -67,9 +53,6 @@ const SAID_CHARACTERS = 200;
 /** A shorter text is in any body by chance. */
 const SHORTEST_SECRET = 8;
 
-/** Tokens by the run's own accessor: read once, and again when the API says that it is wrong. */
-const tokens = new WeakMap<() => Promise<string>, Promise<string>>();
-
 /**
  * Asks the API.
  * @throws Permanent `api_token`, `api_scope`, `api_not_found`, `api_request`,
@@ -78,73 +61,26 @@ const tokens = new WeakMap<() => Promise<string>, Promise<string>>();
  *   where it is known
  * @throws UnreadableBody (Transient, `api_invalid_json`) with the body as it came
  */
-export async function ask(access: RestAccess, request: RestRequest): Promise<RestAnswer> {
-  const { world, budget } = access;
-  let token = await tokenOf(access);
-  let renewed = false;
-  let failed = 0;
-  let unreadable = 0;
-  for (let attempt = 0; ; attempt += 1) {
-    await budget.take();
-    const askedAt = world.clock.now();
-    if (askedAt > access.deadline + GRACE_MS) {
-      const message = `the slice was over before ${named(request)} could be asked; the next one goes on`;
-      throw new Transient({ code: 'slice_over', message });
-    }
-    let verdict: Verdict;
-    try {
+export function ask(access: RestAccess, request: RestRequest): Promise<RestAnswer> {
+  const { world, arrival, budget } = access;
+  return askPatiently(access, {
+    api: 'api',
+    named: named(request),
+    told: { api: arrival.api },
+    sendable: (secret) => sendable(secret, access),
+    send: async (token) => {
       const answer = await world.fetch({ method: 'GET', ...signed(access, request, token) });
       budget.learn(answer.status, answer.headers);
-      verdict = judge(withoutSecret(answer, token), access, request, world.clock.now());
-    } catch (error) {
-      if (error instanceof Permanent) {
-        const message = `the answer to ${named(request)} is larger than ${LARGEST_ANSWER_BYTES / 2 ** 20} MiB. Ask for fewer records a page: the contract's page size`;
-        throw new Permanent({ code: 'api_answer_too_large', message });
-      }
-      // Without its cause: what a client says of a request may hold the request's headers.
-      const message = `no complete answer to ${named(request)}; ${GOES_ON}`;
-      verdict = { kind: 'retry', code: 'api_unavailable', message };
-    }
-    if (verdict.kind === 'answer') return { ...verdict.answer, askedAt };
-    if (verdict.kind === 'refused') {
-      // A token that was replaced while the run went on.
-      if (verdict.failure.code === 'api_token' && !renewed) {
-        renewed = true;
-        const fresh = await tokenOf(access, { anew: true });
-        if (fresh !== token) {
-          token = fresh;
-          continue;
-        }
-      }
-      throw verdict.failure;
-    }
-    const { code, message, afterMs, broken } = verdict;
-    if (broken !== undefined) {
-      unreadable += 1;
-      if (unreadable >= (request.unreadableTries ?? ATTEMPTS)) {
-        throw new UnreadableBody(message, { ...broken, askedAt });
-      }
-    }
-    const wait = pause(afterMs, attempt, world.random.next());
-    const tooLate = world.clock.now() + wait > access.deadline;
-    // A rate limit is no failure of the request: waiting is bounded by the slice alone.
-    if (code !== 'api_rate_limit') failed += 1;
-    if (failed >= ATTEMPTS || tooLate) {
-      throw new Transient({
-        code,
-        message,
-        ...(afterMs === undefined ? {} : { retryAfterMs: afterMs }),
-      });
-    }
-    world.log('INFO', 'api_retry', {
-      api: access.arrival.api,
-      code,
-      attempt: attempt + 1,
-      wait_ms: Math.round(wait),
-    });
-    await world.clock.sleep(wait);
-  }
+      return answer;
+    },
+    judge: (answer, token, now) => judge(withoutSecret(answer, token), access, request, now),
+    unreadable: (message, broken) => new UnreadableBody(message, broken),
+    unreadableTries: request.unreadableTries,
+    tooLarge: "Ask for fewer records a page: the contract's page size",
+  });
 }
+
+type Verdict = VerdictOf<Omit<RestAnswer, keyof Asked>, Omit<Unread, keyof Asked>>;
 
 /** The request with its credential. */
 function signed(
@@ -167,19 +103,6 @@ function signed(
   }
   return { url, headers, timeoutMs: TIMEOUT_MS };
 }
-
-type Verdict =
-  | { readonly kind: 'answer'; readonly answer: Omit<RestAnswer, 'askedAt'> }
-  | { readonly kind: 'refused'; readonly failure: Permanent }
-  | {
-      readonly kind: 'retry';
-      readonly code: string;
-      readonly message: string;
-      /** What the API said about when. */
-      readonly afterMs?: number;
-      /** What came whole and is no JSON. */
-      readonly broken?: Omit<Unread, 'askedAt'>;
-    };
 
 /** What an answer means. */
 function judge(
@@ -240,22 +163,6 @@ function judge(
     'api_request',
     `the ${arrival.api} API refuses ${named(request)} (${status}${saying})`,
   );
-}
-
-function pause(afterMs: number | undefined, attempt: number, random: number): number {
-  const jitter = random * Math.min(LONGEST_WAIT_MS, FIRST_WAIT_MS * 2 ** attempt);
-  // A moment after the one that was named, so that those told the same do not return together.
-  return afterMs === undefined ? jitter : afterMs + Math.min(1_000, jitter);
-}
-
-async function tokenOf(access: RestAccess, options = { anew: false }): Promise<string> {
-  const known = tokens.get(access.token);
-  if (known !== undefined && !options.anew) return known;
-  const reading = access.token().then((text) => sendable(text, access));
-  tokens.set(access.token, reading);
-  // A secret that could not be read is asked for again next time.
-  reading.catch(() => tokens.delete(access.token));
-  return reading;
 }
 
 /** Secrets are often written with a line's end; anything else that no header can carry is a mistake. */
