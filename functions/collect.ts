@@ -15,6 +15,7 @@ import type { Config } from './config.ts';
 import { classified, Permanent } from './errors.ts';
 import { GroupCommit } from './group_commit.ts';
 import { Malformed, objectsIn } from './json_batch.ts';
+import { type BodyLimits, RequestBodies } from './request_body.ts';
 import { RequestRate } from './request_rate.ts';
 import type { CollectSettings } from './settings.ts';
 import type { OutgoingMessage, World } from './world.ts';
@@ -23,8 +24,13 @@ import type { OutgoingMessage, World } from './world.ts';
 const MOST_BYTES = 1 << 20;
 const MOST_EVENTS = 1_000;
 
-/** Bodies that are being read or published, together: what an instance's memory bears. */
-const MOST_HELD_BYTES = 48 << 20;
+/** Of 512 MiB; and no sender takes more than a quarter of it, or as long as it likes. */
+const BODIES: BodyLimits = {
+  mostBytes: MOST_BYTES,
+  mostHeldBytes: 48 << 20,
+  mostHeldBytesOfOne: 12 << 20,
+  withinMs: 20_000,
+};
 
 /** A publish request may have 10 MB and 1,000 messages (cloud.google.com/pubsub/quotas). */
 const PUBLISH_BYTES = 9_000_000;
@@ -54,7 +60,7 @@ interface Answer {
 interface Shared {
   readonly rate: RequestRate;
   readonly commits: Map<string, GroupCommit<OutgoingMessage>>;
-  heldBytes: number;
+  readonly bodies: RequestBodies;
   key: { readonly digest: Buffer; readonly readAt: number } | null;
   /** The reading that is under way: one, however many requests wait for it. */
   reading: Promise<Buffer> | null;
@@ -76,7 +82,8 @@ export async function handleRequest(
   let common = shared.get(world);
   if (common === undefined) {
     const rate = new RequestRate(settings.requestsPerMinute);
-    common = { rate, commits: new Map(), heldBytes: 0, key: null, reading: null };
+    const bodies = new RequestBodies(BODIES);
+    common = { rate, commits: new Map(), bodies, key: null, reading: null };
     shared.set(world, common);
   }
   const answer = await answerTo(request, world, settings, common);
@@ -108,7 +115,8 @@ async function answerTo(
     return refusal(405, 'events are sent with POST', { allow: 'POST, OPTIONS' });
   }
   const now = world.clock.now();
-  const waitMs = common.rate.wait(addressOf(request), now);
+  const address = addressOf(request);
+  const waitMs = common.rate.wait(address, now);
   if (waitMs > 0) {
     const seconds = Math.ceil(waitMs / 1_000);
     return refusal(429, `no more than ${settings.requestsPerMinute} requests a minute`, {
@@ -122,16 +130,19 @@ async function answerTo(
   }
   const encoding = request.headers['content-encoding'] ?? 'identity';
   if (encoding !== 'identity') return refusal(415, `${encoding} is not unpacked: send it plain`);
-  const received = await bodyOf(request, common);
+  const received = await common.bodies.read(request, address);
   if (received === 'gone') return null;
   if (received === 'too_large') {
     return refusal(413, `a request has at most ${MOST_BYTES} bytes`, { connection: 'close' });
   }
+  if (received === 'too_slow') {
+    return refusal(408, 'the request did not arrive in time', { connection: 'close' });
+  }
   if (received === 'too_busy') return busy;
   try {
-    return await publish(received, origin, now, commitOf(world, topic, common));
+    return await publish(received.bytes, origin, now, commitOf(world, topic, common));
   } finally {
-    common.heldBytes -= received.length;
+    received.release();
   }
 }
 
@@ -316,33 +327,3 @@ async function keyOf(secret: string, world: World, common: Shared): Promise<Buff
 }
 
 const digest = (text: string): Buffer => createHash('sha256').update(text).digest();
-
-/** The body, counted among what is held; whoever gets it gives its bytes back. */
-function bodyOf(
-  request: IncomingMessage,
-  common: Shared,
-): Promise<Buffer | 'too_large' | 'too_busy' | 'gone'> {
-  return new Promise((resolve) => {
-    const parts: Buffer[] = [];
-    let bytes = 0;
-    const end = (outcome: Buffer | 'too_large' | 'too_busy' | 'gone'): void => {
-      request.off('data', take).off('end', whole).off('close', gone).off('error', gone);
-      if (!Buffer.isBuffer(outcome)) {
-        common.heldBytes -= bytes;
-        // The rest is read and dropped, so that the answer arrives.
-        request.on('error', () => {}).resume();
-      }
-      resolve(outcome);
-    };
-    const take = (part: Buffer): void => {
-      bytes += part.length;
-      common.heldBytes += part.length;
-      parts.push(part);
-      if (bytes > MOST_BYTES) end('too_large');
-      else if (common.heldBytes > MOST_HELD_BYTES) end('too_busy');
-    };
-    const whole = (): void => end(Buffer.concat(parts));
-    const gone = (): void => end('gone');
-    request.on('data', take).on('end', whole).on('close', gone).on('error', gone);
-  });
-}

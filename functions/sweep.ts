@@ -327,11 +327,12 @@ async function openWork(
       ...(await landedOn(world, config, domain, [...days])),
     ]);
     for (const name of [...names].sort()) {
+      const batch = batchOf.get(name);
+      // Nearly all of two days: they are not even read.
+      if (batch !== undefined && batch.sequence <= (loaded.get(domain) ?? 0)) continue;
       const found = await readJson<RunManifest>(world.objects, bucket, name);
       if (found === null) continue;
       const manifest = found.value;
-      const batch = batchOf.get(name);
-      if (batch !== undefined && batch.sequence <= (loaded.get(domain) ?? 0)) continue;
       const failure = failureOf.get(name);
       days.add(manifest.finished_at.slice(0, 10));
       if (batch !== undefined) runs.push(runRow(manifest, { state: 'transformed', batch }));

@@ -31,6 +31,9 @@ const OVERLAP_MS = 60 * 60_000;
 /** A tick begins no other file after this. */
 const TICK_MS = 60_000;
 
+/** Files of which it is asked at once whether they have been taken in. */
+const LOOKED_UP_AT_ONCE = 50;
+
 /** An object of the inbox, exactly this generation. */
 interface Arrived {
   readonly name: string;
@@ -196,12 +199,21 @@ async function lookThrough(world: World, config: Config): Promise<void> {
     .filter(({ name, updated }) => updated >= edge && !isAside(name))
     .sort((a, b) => a.updated - b.updated || (a.name < b.name ? -1 : 1));
   let reached = begun - OVERLAP_MS;
-  for (const { name, generation, updated } of young) {
-    if (await isTakenIn(world, config, name, generation)) continue;
-    if (updated > begun - NOTIFIED_MS) continue;
-    const late = world.clock.now() - begun > TICK_MS;
-    const taken = !late && (await attempted(world, config, { name, generation, at: updated }));
-    if (!taken) reached = Math.min(reached, updated);
+  const late = (): boolean => world.clock.now() - begun > TICK_MS;
+  for (let at = 0; at < young.length; at += LOOKED_UP_AT_ONCE) {
+    const some = young.slice(at, at + LOOKED_UP_AT_ONCE);
+    if (late()) {
+      reached = Math.min(reached, (some[0] as (typeof some)[number]).updated);
+      break;
+    }
+    const known = await Promise.all(
+      some.map(({ name, generation }) => isTakenIn(world, config, name, generation)),
+    );
+    for (const [i, { name, generation, updated }] of some.entries()) {
+      if (known[i] || updated > begun - NOTIFIED_MS) continue;
+      const taken = !late() && (await attempted(world, config, { name, generation, at: updated }));
+      if (!taken) reached = Math.min(reached, updated);
+    }
   }
   if (reached <= edge) return;
   const value: Edge = { format: 1, edge: new Date(reached).toISOString() };

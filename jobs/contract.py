@@ -56,6 +56,11 @@ class Source:
         return list(self.contract["key"])
 
     @property
+    def thing(self) -> list[str]:
+        """Which of the key tell what a row is about; the others tell its versions apart."""
+        return list(self.contract["arrives"].get("primary_key", self.key))
+
+    @property
     def dated(self) -> bool:
         return "event_time" in self.contract
 

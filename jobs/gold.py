@@ -208,8 +208,11 @@ class Star:
                 if unknown:
                     before = self.state.get(name, {})
                     touched |= Touched(later=frozenset(day for day in before if day is not None))
-            elif touch != "ignore" and days:
-                touched |= Touched(now=self._days_of(table, touch, days))
+            elif touch != "ignore":
+                if days:
+                    touched |= Touched(now=self._days_of(table, touch, days))
+                if unknown and name in self.state:
+                    touched |= Touched(later=self._days_of(table, touch, self.state[name]))
         due = plan(table, known, touched, whole, self.domain.contract["stale_partitions"])
         state = dict(known)
         if table.partition is not None:

@@ -62,7 +62,8 @@ def changed(lake: Lake, source: Source, base: int | None, now: Snapshot | None) 
     """Old and new images of every row whose content differs from the base version.
 
     Without a base every row is new. None = nothing was written since.
-    A row that was only observed again is not changed.
+    A row that was only observed again is not changed; unless silver keeps several versions of one
+    thing, another of which had been the last one seen: then it is this one again.
     """
     declared = list(source.columns)
     if now is None or now.version == base:
@@ -75,11 +76,23 @@ def changed(lake: Lake, source: Source, base: int | None, now: Snapshot | None) 
     at = F.struct("_commit_version", (F.col("_change_type") != "update_preimage").alias("after"))
     keys = (F.col(name).alias(f"_key_{name}") for name in source.key)
     ends = feed.groupBy(*keys).agg(
-        F.min_by(F.struct("_change_type", row.alias("row")), at).alias("first"),
+        F.min_by(F.struct("_change_type", "observed_at", row.alias("row")), at).alias("first"),
         F.max_by(row, at).alias("new"),
+        F.max_by("observed_at", at).alias("observed_at"),
     )
     old = F.when(F.col("first._change_type") == "update_preimage", F.col("first.row"))
-    images = ends.select(old.alias("old"), "new").where(~F.col("old").eqNullSafe(F.col("new")))
+    ends = ends.withColumn("old", old)
+    is_changed = ~F.col("old").eqNullSafe(F.col("new"))
+    if source.thing != source.key:
+        silver = lake.rows_of(now.of(), now.struct, source.struct)
+        of_thing = [F.col(name).alias(f"_thing_{name}") for name in source.thing]
+        seen = silver.groupBy(*of_thing).agg(F.collect_list("observed_at").alias("seen"))
+        same = [F.col(f"_key_{name}") == F.col(f"_thing_{name}") for name in source.thing]
+        ends = ends.join(seen, same, "left")
+        is_changed = is_changed | F.exists(
+            "seen", lambda at: (at > F.col("first.observed_at")) & (at < F.col("observed_at"))
+        )
+    images = ends.where(is_changed).select("old", "new")
     both = F.array(
         F.struct(F.lit("old").alias("image"), F.col("old").alias("row")),
         F.struct(F.lit("new").alias("image"), F.col("new").alias("row")),

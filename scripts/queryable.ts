@@ -49,15 +49,25 @@ export async function queryable(target: Target, domain: string): Promise<Queryab
     (await readJson<T>(world.objects, control, name))?.value ?? null;
   const waits: (readonly [seconds: number, messages: number])[] = [];
   const took: (readonly [seconds: number, batches: number])[] = [];
+  const found: Loaded[] = [];
   const loads = await world.objects.list(control, `loads/${domain}/`);
   for (const { name } of loads.slice(-LOADS)) {
     const load = await read<LoadRecord>(name);
     if (load === null) continue;
     const batch = await read<BatchManifest>(place.batch(domain, load.sequence));
-    if (batch !== null) took.push([secondsBetween(batch.started_at, batch.finished_at), 1]);
-    const runs = await Promise.all((batch?.runs ?? []).map((run) => read<RunManifest>(run)));
-    for (const run of runs) {
-      for (const [minute, messages] of Object.entries(run?.published ?? {})) {
+    if (batch === null) continue;
+    took.push([secondsBetween(batch.started_at, batch.finished_at), 1]);
+    const runs = await Promise.all(batch.runs.map((run) => read<RunManifest>(run)));
+    found.push({ load, batch, runs: runs.filter((run) => run !== null) });
+  }
+  const before = await earlier(target, domain, found);
+  for (const { load, runs } of found) {
+    for (const { source, run, published } of runs) {
+      const name = place.run(domain, source, run);
+      // What is run through again has been queryable all the time.
+      if (before.has(name)) continue;
+      before.add(name);
+      for (const [minute, messages] of Object.entries(published ?? {})) {
         // From the minute's begin: never flattered.
         waits.push([secondsBetween(`${minute}:00Z`, load.finished_at), messages]);
       }
@@ -76,6 +86,36 @@ export async function queryable(target: Target, domain: string): Promise<Queryab
       costOfWaiting(minutes, quantile(took, 0.5)),
     ),
   };
+}
+
+interface Loaded {
+  readonly load: LoadRecord;
+  readonly batch: BatchManifest;
+  readonly runs: readonly RunManifest[];
+}
+
+/** Runs that were in batches before these, as far back as the oldest of their runs was landed. */
+async function earlier(
+  { world, config }: Target,
+  domain: string,
+  found: readonly Loaded[],
+): Promise<Set<string>> {
+  const { control } = config.buckets;
+  const [first] = found;
+  const names = new Set<string>();
+  if (first === undefined) return names;
+  const landed = found.flatMap(({ runs }) => runs.map(({ finished_at }) => finished_at));
+  const oldest = landed.reduce((a, b) => (a < b ? a : b), first.batch.started_at);
+  for (let sequence = first.batch.sequence - 1; sequence > 0; sequence -= 1) {
+    const batch = await readJson<BatchManifest>(
+      world.objects,
+      control,
+      place.batch(domain, sequence),
+    );
+    if (batch === null || batch.value.started_at < oldest) break;
+    for (const run of batch.value.runs) names.add(run);
+  }
+  return names;
 }
 
 const secondsBetween = (from: string, to: string): number =>

@@ -50,7 +50,7 @@ export function postgresDatabase(options: { readonly secret: string }): Postgres
       const config = configOf(url, secret);
       // Read on first use: most functions never speak to a database.
       const { Client } = (await import('pg')).default;
-      const client = new Client(config);
+      const client = clientOf(Client, config, secret);
       // A connection that breaks while nobody asks would end the process; the next question tells.
       client.on('error', () => undefined);
       const state = { broken: false };
@@ -106,13 +106,31 @@ async function end(client: Client, broken: boolean): Promise<void> {
   clearTimeout(patience);
 }
 
+/** Without the cause: it can hold the URL. */
+function clientOf(
+  make: new (config: ClientConfig) => Client,
+  config: ClientConfig,
+  secret: string,
+): Client {
+  try {
+    return new make(config);
+  } catch {
+    throw wrongUrl(
+      secret,
+      'cannot be read: signs such as # / ? @ : in the password are written as %23 and so on, and files that it names have to be there',
+    );
+  }
+}
+
+const wrongUrl = (secret: string, fault: string): Permanent =>
+  new Permanent({
+    code: 'database_url',
+    message: `the secret ${secret} ${fault}; its value has the form postgresql://role:password@host:5432/database?sslmode=verify-full`,
+  });
+
 /** Terms of the connection; TLS as libpq reads `sslmode`. */
 function configOf(url: string, secret: string): ClientConfig {
-  const refuse = (fault: string): Permanent =>
-    new Permanent({
-      code: 'database_url',
-      message: `the secret ${secret} ${fault}; its value has the form postgresql://role:password@host:5432/database?sslmode=verify-full`,
-    });
+  const refuse = (fault: string): Permanent => wrongUrl(secret, fault);
   if (!/^postgres(ql)?:\/\//.test(url)) throw refuse('holds no connection URL of PostgreSQL');
   const [address = '', query = ''] = url.split(/\?(.*)/s);
   const parameters = new URLSearchParams(query);
@@ -165,11 +183,23 @@ function told(error: unknown, secret: string): Transient | Permanent {
       `the database of the secret ${secret} lacks what the contract names: ${message}`,
     );
   }
+  if (code === '22P05' || code === '22021') {
+    return permanent(
+      'database_encoding',
+      `a text of the database of the secret ${secret} is none in UTF-8 (${message}); correct it there, for rows behind it cannot be read before`,
+    );
+  }
   if (/^(42|22|0A)/.test(code)) {
     return permanent('database_query', `the database does not take our question: ${message}`);
   }
   if (code === '57014' || code === '55P03') {
     return transient('database_timeout', `the database gave up on our question: ${message}`);
+  }
+  if (cutOff.has(code)) {
+    return transient(
+      'database_unreachable',
+      `the connection of the secret ${secret} did not hold (${code}): ${message}`,
+    );
   }
   if (tlsFaults.test(code) || /SSL|TLS|certificate/i.test(message)) {
     return permanent(
@@ -188,5 +218,8 @@ function told(error: unknown, secret: string): Transient | Permanent {
     `the connection of the secret ${secret} did not hold${code === '' ? '' : ` (${code})`}: ${message}`,
   );
 }
+
+/** A connection that ends while it is made secure speaks of TLS, too. */
+const cutOff: ReadonlySet<string> = new Set(['ECONNRESET', 'ECONNREFUSED', 'EPIPE', 'ETIMEDOUT']);
 
 const tlsFaults = /CERT|SELF_SIGNED|^UNABLE_TO|^ERR_(TLS|SSL)/;

@@ -12,7 +12,14 @@ import type { RestListArrival } from '../../schemas/contract.ts';
 import type { Window } from '../checkpoint.ts';
 import type { Page, ReadContext, Reader } from './reader.ts';
 import { stepOf } from './rest_order.ts';
-import { type Read, type Reading, type ReadPage, readingOf } from './rest_reading.ts';
+import {
+  endsBefore,
+  noPage,
+  type Read,
+  type Reading,
+  type ReadPage,
+  readingOf,
+} from './rest_reading.ts';
 import { aroundUnreadable } from './rest_unreadable.ts';
 import { type Walk, walkAt, walked, walkOf, windowAt } from './rest_walk.ts';
 
@@ -78,7 +85,7 @@ async function* pages(window: Window, context: ReadContext<RestListArrival>): As
   let left: Window | null = window;
   while (left !== null) {
     if (Date.parse(left.from) >= Date.parse(left.to)) {
-      yield { payload: Buffer.alloc(0), records: 0, meta: {}, remaining: null };
+      yield { ...noPage, remaining: null };
       return;
     }
     const walk: Walk | null = walkAt(left);
@@ -135,7 +142,11 @@ async function endsBehind(
 ): Promise<boolean> {
   if (next === null || records.length === 0) return false;
   if (reading.full !== null && records.length >= reading.full) return false;
-  const behind = await reading.fetch({ since, until, limit: reading.limit, at: next });
+  const query = { since, until, limit: reading.limit, at: next };
+  const behind = await reading.fetch(query);
+  if (behind.kind !== 'unreadable' && (await endsBefore(reading, query, behind, records))) {
+    return true;
+  }
   if (behind.kind === 'page' && behind.records.length === 0 && behind.next === null) return true;
   // There is more: it was a full page after all.
   reading.full = records.length;

@@ -11,11 +11,14 @@ const TRIES = 4;
 
 const DAY_MS = 86_400_000;
 
-export type Read =
-  | ReadPage
-  | ReadUnreadable
-  /** The API refuses a place in the list that it gave itself. */
-  | { readonly kind: 'expired' };
+export type Read = ReadPage | ReadUnreadable | ReadExpired;
+
+/** The API refuses a place in the list that it gave itself, or that was counted on to. */
+export interface ReadExpired {
+  readonly kind: 'expired';
+  /** It says that there is nothing (404). */
+  readonly absent: boolean;
+}
 
 export interface ReadPage {
   readonly kind: 'page';
@@ -69,7 +72,7 @@ export function readingOf(context: ReadContext<RestListArrival>): Reading {
         }
         const { code } = classified(error);
         const gone = code === 'api_request' || code === 'api_not_found';
-        if (query.at !== null && gone) return { kind: 'expired' };
+        if (query.at !== null && gone) return { kind: 'expired', absent: code === 'api_not_found' };
         throw error;
       }
       const records =
@@ -85,6 +88,41 @@ export function readingOf(context: ReadContext<RestListArrival>): Reading {
     },
   };
 }
+
+/**
+ * Whether a list that is read by the numbers of its pages ends before this one: there is always a
+ * next number. Some APIs answer a number too high with nothing, some with 404 (Django's REST
+ * framework) or 400 (WordPress), some with their last page once more (Magento).
+ *
+ * @param before records of the page before; null = not known
+ */
+export async function endsBefore(
+  reading: Reading,
+  query: ListQuery,
+  read: ReadPage | ReadExpired,
+  before: readonly unknown[] | null,
+): Promise<boolean> {
+  const { arrival, full } = reading;
+  const { at } = query;
+  if (arrival.paging.by !== 'page' || at === null) return false;
+  const isShort = (records: readonly unknown[]): boolean => full !== null && records.length < full;
+  if (read.kind === 'page' && read.records.length === 0) return false;
+  if (read.kind === 'page' && before !== null) return same(read.records, before);
+  // A full page that is the last one again shows with the next one.
+  if (read.kind === 'page' && !isShort(read.records)) return false;
+  if (before !== null && isShort(before)) return true;
+  // The page before, once more: the list may not be there at all just now, or go no deeper.
+  const again = await reading.fetch({ ...query, at: String(Number(at) - 1) });
+  if (again.kind !== 'page' || again.records.length === 0) return false;
+  if (read.kind === 'page') return same(read.records, again.records);
+  return read.absent || isShort(again.records);
+}
+
+const same = (a: readonly unknown[], b: readonly unknown[]): boolean =>
+  JSON.stringify(a) === JSON.stringify(b);
+
+/** Nothing to be landed: a list has ended. */
+export const noPage: Page = { payload: Buffer.alloc(0), records: 0, meta: {} };
 
 const pageOf = (
   request: string,

@@ -11,7 +11,7 @@ import type { Window } from '../checkpoint.ts';
 import { Transient } from '../errors.ts';
 import type { Page } from './reader.ts';
 import { granuleOf, nextBehind } from './rest_page.ts';
-import { assertAnswers, type Read, type Reading } from './rest_reading.ts';
+import { assertAnswers, endsBefore, noPage, type Read, type Reading } from './rest_reading.ts';
 
 /** Walks over the same records; the list may be too lively to stand still. */
 const ROUNDS = 3;
@@ -142,6 +142,7 @@ async function* oneRound(
   let fresh = 0;
   let empty = 0;
   let restarts = 0;
+  let before: readonly unknown[] | null = null;
   const given = new Set<string>();
   const restart = (reason: string): void => {
     restarts += 1;
@@ -153,16 +154,21 @@ async function* oneRound(
     limit = reading.limit;
     pages = 0;
     fresh = 0;
+    before = null;
     given.clear();
   };
   for (;;) {
     const query = { since, until, limit, at };
     const read: Read = await reading.fetch(query);
+    if (read.kind !== 'unreadable' && (await endsBefore(reading, query, read, before))) {
+      return { step: step + 1, last: noPage, fromBegin, pages, fresh, ended: true, stopped: false };
+    }
     if (read.kind === 'expired') {
       restart('the API refuses the place in its list that it gave');
       continue;
     }
     step += 1;
+    before = read.kind === 'page' ? read.records : null;
     let next: string | null;
     let past = false;
     if (read.kind === 'unreadable') {

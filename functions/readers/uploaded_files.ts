@@ -193,10 +193,10 @@ async function* gunzipped(bytes: AsyncIterable<Buffer>): AsyncGenerator<Buffer, 
       yield* taken();
       if (failure !== null) break;
     }
-    if (failure === null) {
+    // Zeros behind its end, as blocks are filled up with, have ended it before.
+    if (failure === null && !gunzip.readableEnded) {
       const over = new Promise<void>((resolve) => {
-        gunzip.once('end', resolve);
-        gunzip.once('error', () => resolve());
+        for (const event of ['end', 'error', 'close']) gunzip.once(event, () => resolve());
       });
       gunzip.end();
       await over;

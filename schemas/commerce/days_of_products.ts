@@ -33,8 +33,8 @@ const renamed = (day: string, id: string): string => `SELECT self.${day} FROM se
       WHERE NOT (self.product_name <=> now.product_name AND self.category <=> now.category)`;
 
 /**
- * Spark SQL: days of rows whose missing price a version of a product fills, or filled before it
- * changed. A version holds from its time on; the first one also stands for the time before.
+ * Spark SQL: days of rows whose missing price a version of a product fills for the first time or
+ * otherwise than before, or filled before it changed. A version holds from its time on; the first one also stands for the time before.
  */
 const repriced = (
   row: Row,
@@ -51,7 +51,8 @@ const repriced = (
           SELECT pid, crawled_at FROM flipkart_products WHERE retail_price IS NOT NULL
         ) GROUP BY product_id
       ) known ON known.product_id = self.product_id
-      WHERE self.is_price_estimated AND (self.${row.price} <=> v.price) = (v._image = 'old')
+      WHERE (self.is_price_estimated OR self.${row.price} IS NULL)
+        AND (self.${row.price} <=> v.price) = (v._image = 'old')
         AND coalesce(v.since <= known.first OR self.${row.at} >= v.since, true)`;
 
 /** What a changed product touches in a table that shows its name and falls back to its price. */

@@ -1,6 +1,6 @@
 """The commerce tables on a shop small enough to work out by hand, and on a simulated one.
 
-What happened is landed in three steps, a batch each. A second lake gets what was worked out by
+What happened is landed in four steps, a batch each. A second lake gets what was worked out by
 hand in the opposite order and in two batches: it must come to the same rows. The simulated shop (of
 other days, users and products) says itself what the tables must show.
 """
@@ -23,9 +23,11 @@ from pipeline import NOW, Pipeline
 from pyspark.sql import SparkSession
 
 from jobs.contract import read_domain
+from jobs.delta import Lake
+from jobs.partitions import state_path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-STEPS = (1, 2, 3)
+STEPS = (1, 2, 3, 4)
 TABLES = [table.bare for table in read_domain("commerce").tables.values()]
 
 
@@ -123,6 +125,23 @@ SENT: dict[int, dict[str, list[Any]]] = {
             event("e15", "compare", "15T12:00:00", product_id="p1", user_id="u3"),
             event("e16", None, "15T12:30:00", product_id="p1"),
             *RESTLESS[::2],
+            # Nobody knows a price of it yet.
+            event("e20", "order", "03T12:00:00", product_id="p5", user_id="u6", order_id="o11"),
+            event("e21", "view", "04T16:00:00", product_id="f2", user_id="u6"),
+            event("e22", "view", "04T16:01:00", product_id="p6", user_id="u6"),
+            event("e23", "view", "04T16:02:00", product_id="p7", user_id="u6"),
+            # An id of a session that is used again days later.
+            event("e24", "view", "01T10:00:00", product_id="p2", user_id="u7", session_id="s-9"),
+            event(
+                "e25",
+                "order",
+                "05T10:00:00",
+                product_id="p2",
+                user_id="u7",
+                order_id="o14",
+                price=10,
+                session_id="s-9",
+            ),
         ],
         "orders": [
             line("o1", "p1", "10T09:25:03", user_id="u1", quantity=2, price="19.99", status="paid"),
@@ -135,10 +154,17 @@ SENT: dict[int, dict[str, list[Any]]] = {
             line("o8", "p1", "15T13:00:00", user_id="u9", quantity=1, price="-3.50"),
             line("o9", "p1", "15T14:00:00", user_id="u9", quantity=1, price=0),
             line("o10", "p1", "15T15:00:00", user_id="u9", quantity=1, price=7),
+            line("o12", "p1", "06T10:00:00", user_id="u8", quantity=1, price=5),
+            line("o13", "p1", "07T11:00:00", user_id="u8", quantity=1, price=5, order_line_id="1"),
+            line("o15", "p5", "03T13:00:00", user_id="u6", quantity=2, price=None),
         ],
         "products": [
             product("p1", "Kettle,  1.7 l", "Kitchen", "20.00", "01"),
             product("p2", "Lamp", "Light", "10.00", "02"),
+            {**product("p5", "Cup", "Kitchen", "0", "02"), "price": None},
+            product("p6", "Fan", "Air", "30.00", "02"),
+            product("p7", "Jug", "Kitchen", "6.00", "02"),
+            product("f2", "Belt", "Clothing", "15.00", "02"),
         ],
         "users": [user("u1", "Ann"), user("u3", "Cy"), user("u4", "Never seen")],
         "flipkart_products": [
@@ -150,6 +176,14 @@ SENT: dict[int, dict[str, list[Any]]] = {
                 "discounted_price": "379",
                 "brand": "Alisha",
                 "crawl_timestamp": "2016-03-25 22:59:23 +0000",
+            },
+            # The shop has it too, and names its own price.
+            {
+                "pid": "f2",
+                "product_name": "Belt",
+                "product_category_tree": '["Clothing >> Belts"]',
+                "retail_price": "999",
+                "crawl_timestamp": "2026-11-03 12:00:00 +0000",
             },
         ],
     },
@@ -185,16 +219,49 @@ SENT: dict[int, dict[str, list[Any]]] = {
                 "status": "returned",
                 "updated_at": "2026-11-18T00:00:00Z",
             },
+            {
+                **line("o12", "p1", "06T11:00:00", user_id="u8", quantity=1, price=6),
+                "updated_at": "2026-11-17T00:00:00Z",
+            },
+            {
+                **line("o13", "p2", "08T11:00:00", user_id="u8", quantity=1, price=6),
+                "order_line_id": "1",
+                "updated_at": "2026-11-17T00:00:00Z",
+            },
         ],
         "products": [
             product("p2", "Lamp", "Light", "12.50", "12"),
             product("p4", "Mug", "Kitchen", "4.00", "18"),
+            product("p5", "Cup", "Kitchen", "4.00", "18"),
+            {"product_id": "p6", "_deleted": True},
+            product("p7", "Pitcher", "Kitchen", "6.00", "12"),
         ],
         "users": [user("u1", "Anna", "18"), user("u2", "Bob", "18")],
     },
     3: {
         "products": [{"product_id": "p1", "_deleted": True}],
         "users": [{"user_id": "u3", "_deleted": True}],
+    },
+    4: {
+        # One day of the id that never rests was another's.
+        "behavior_events": [{**RESTLESS[3], "session_id": "s-other"}],
+        # Corrections that are taken back.
+        "orders": [
+            {
+                **line("o12", "p1", "06T10:00:00", user_id="u8", quantity=1, price=5),
+                "updated_at": "2026-11-18T00:00:00Z",
+            },
+            {
+                **line("o13", "p1", "07T11:00:00", user_id="u8", quantity=1, price=5),
+                "order_line_id": "1",
+                "updated_at": "2026-11-18T00:00:00Z",
+            },
+        ],
+        # Both are again what they were, as a restored copy of the database has them.
+        "products": [
+            product("p6", "Fan", "Air", "30.00", "02"),
+            product("p7", "Jug", "Kitchen", "6.00", "02"),
+        ],
     },
 }
 
@@ -222,17 +289,20 @@ def world() -> Any:
     return json.loads(done.stdout)
 
 
-def simulated(step: int, source: str) -> list[Any]:
-    """What the simulated shop's source sends: half in the first step, half in the second."""
-    return world()["sent"].get(source, [])[step - 1 :: 2] if step < 3 else []
+def records(step: int, source: str, busy: bool) -> list[Any]:
+    """What a source sends in a step; the simulated shop's records come in the first two.
+
+    busy: something happens in the simulated shop; its products and users are there in any case.
+    """
+    simulated = world()["sent"].get(source, [])[step - 1 :: 2] if step < 3 else []
+    happens = source in ("behavior_events", "orders")
+    return [*SENT[step].get(source, []), *(simulated if busy or not happens else [])]
 
 
-def land(pipeline: Pipeline, step: int, order: int = 1, whole: bool = True) -> None:
-    """Lands a step; whole: with what the simulated shop sends."""
+def land(pipeline: Pipeline, step: int, order: int = 1, busy: bool = True) -> None:
     for source in sorted(read_domain("commerce").sources, reverse=order < 0):
         source = source.split(".")[1]
-        both = [*SENT[step].get(source, []), *(simulated(step, source) if whole else [])]
-        sent = both[::order]
+        sent = records(step, source, busy)[::order]
         if not sent:
             continue
         pages = [{"orders": sent, "next_cursor": None}] if source == "orders" else sent
@@ -248,6 +318,9 @@ class Ran:
         self.tables: dict[int, dict[str, list[dict[str, Any]]]] = {}
         for step in STEPS:
             land(pipeline, step)
+            if step == 4:
+                # As if this release had brought the table: it must get all its days.
+                forget(pipeline, "unique_visitors")
             self.manifests[step] = pipeline.batch()
             self.tables[step] = contents(pipeline)
 
@@ -262,6 +335,16 @@ class Ran:
         rows = self.rows(step, table, **where)
         assert len(rows) == 1, (table, where, rows)
         return rows[0]
+
+
+def forget(pipeline: Pipeline, table: str) -> None:
+    """Takes a table out of the state of the last batch."""
+    path = state_path("commerce")
+    lake = Lake(pipeline.warm, pipeline.buckets["lake"])
+    pipeline.warm.sql(f"DELETE FROM delta.`{lake.uri(path)}` WHERE `table` = 'commerce.{table}'")
+    version = lake.version(path)
+    assert version is not None
+    pipeline.base = {**pipeline.base, path: version}
 
 
 def contents(pipeline: Pipeline) -> dict[str, list[dict[str, Any]]]:
@@ -327,6 +410,33 @@ def test_an_order_whose_date_is_corrected_moves(ran: Ran) -> None:
         assert ran.row(2, table, order_id="o10")[day] == "2026-11-16"
 
 
+def test_a_correction_that_is_taken_back_is_none(ran: Ran) -> None:
+    columns = ("product_id", "event_at", "price")
+    (corrected,) = ran.rows(2, "user_behavior", order_id="o12")
+    assert shown(corrected, *columns) == ("p1", "2026-11-06T11:00:00.000Z", money("6"))
+    (corrected,) = ran.rows(2, "user_behavior", order_id="o13")
+    assert shown(corrected, *columns) == ("p2", "2026-11-08T11:00:00.000Z", money("6"))
+    for order, at in (("o12", "06T10:00:00"), ("o13", "07T11:00:00")):
+        (row,) = ran.rows(4, "user_behavior", order_id=order)
+        assert shown(row, *columns) == ("p1", f"2026-11-{at}.000Z", money("5"))
+        (row,) = ran.rows(4, "orders_enriched", order_id=order)
+        assert shown(row, "product_id", "unit_price") == ("p1", money("5"))
+
+
+def test_a_session_is_its_day_and_its_id(ran: Ran) -> None:
+    row = ran.row(1, "user_profile", user_id="u7")
+    assert shown(row, "sessions", "conversion_rate") == (2, 0.5)
+
+
+def test_a_product_that_is_what_it_was_shows_it(ran: Ran) -> None:
+    names = [ran.row(step, "user_behavior", event_id="e23")["product_name"] for step in STEPS]
+    assert names == ["Jug", "Pitcher", "Pitcher", "Jug"]
+    gone = [ran.row(step, "product_catalog", product_id="p6")["is_deleted"] for step in STEPS]
+    assert gone == [False, True, True, False]
+    ends = [ran.row(step, "product_prices", product_id="p6")["valid_to"] for step in STEPS]
+    assert [end is not None for end in ends] == gone
+
+
 def test_names_are_what_is_known_by_now(ran: Ran) -> None:
     assert ran.row(1, "user_behavior", event_id="e08")["user_name"] is None
     assert ran.row(2, "user_behavior", event_id="e08")["user_name"] == "Bob"
@@ -353,6 +463,16 @@ def test_a_missing_price_is_the_products_at_that_time(ran: Ran) -> None:
         money("10"),
         money("30"),
     )
+    # Where nobody knew a price at all, the first one that is known counts.
+    unknown, known = (ran.row(step, "user_behavior", event_id="e20") for step in (1, 2))
+    assert shown(unknown, "price", "amount", "is_price_estimated") == (None, None, False)
+    assert shown(known, "price", "amount", "is_price_estimated") == (money("4"), money("4"), True)
+    assert ran.row(1, "orders_enriched", order_id="o15")["line_amount"] is None
+    assert ran.row(2, "orders_enriched", order_id="o15")["line_amount"] == money("8")
+    # A catalog says nothing where the shop names a price.
+    assert ran.row(1, "user_behavior", event_id="e21")["price"] == money("15")
+    belt = ran.row(1, "product_prices", product_id="f2")
+    assert shown(belt, "price", "valid_to") == (money("15"), None)
     lamp = ran.rows(2, "product_prices", product_id="p2")
     assert [shown(row, "price", "valid_from", "valid_to") for row in lamp] == [
         (money("10"), "2026-11-02T00:00:00.000Z", "2026-11-12T00:00:00.000Z"),
@@ -394,6 +514,10 @@ def test_an_id_that_never_rests_is_cut_after_a_week(ran: Ran) -> None:
     # With a whole day between any two events each day is a session of its own.
     assert found(1) == {"01": 1, "03": 1, "05": 1, "07": 1, "09": 1}
     assert found(2) == {"01": 7, "08": 1, "09": 1, "10": 1}
+    # Without one of its first days the week before the eighth is no week any more.
+    assert found(4) == {"01": 3, "05": 6}
+    assert ran.row(4, "spend_per_session", date="2026-09-04")["sessions"] == 1
+    assert ran.rows(4, "spend_per_session", date="2026-09-08") == []
 
 
 def test_returns_free_and_negative_prices_count_as_they_stand(ran: Ran) -> None:
@@ -429,7 +553,7 @@ def test_an_older_first_visit_makes_later_days_returning(ran: Ran) -> None:
     def days(step: int) -> list[tuple[Any, ...]]:
         rows = sorted(ran.rows(step, "unique_visitors"), key=lambda row: row["date"])
         names = ("date", "visitors", "new_visitors", "returning_visitors")
-        hand_made = [row for row in rows if row["date"] > "2026-11"]
+        hand_made = [row for row in rows if row["date"] >= "2026-11-09"]
         return [(row["date"][-2:], *shown(row, *names)[1:]) for row in hand_made]
 
     assert days(1) == [
@@ -500,26 +624,30 @@ def test_any_order_of_arrival_gives_the_same_rows(
     ran: Ran, warm: SparkSession, tmp_path: Path
 ) -> None:
     other = Pipeline(warm, tmp_path, domain="commerce")
-    land(other, 3, order=-1, whole=False)
-    land(other, 2, order=-1, whole=False)
+    land(other, 4, order=-1, busy=False)
+    land(other, 3, order=-1, busy=False)
+    land(other, 2, order=-1, busy=False)
     other.batch()
-    land(other, 1, order=-1, whole=False)
+    land(other, 1, order=-1, busy=False)
     # What was there already is seen again.
-    land(other, 2, whole=False)
+    land(other, 2, busy=False)
     other.batch()
     theirs = contents(other)
-    for name, rows in ran.tables[3].items():
-        by_hand = [row for row in rows if not of_the_simulated_shop(name, row)]
-        assert by_hand and theirs[name] == by_hand, name
+    for name, rows in ran.tables[4].items():
+        mine, others = (
+            [row for row in found if not of_the_simulated_shop(name, row)]
+            for found in (rows, theirs[name])
+        )
+        assert mine and others == mine, name
     other.close()
 
 
 def of_the_simulated_shop(table: str, row: dict[str, Any]) -> bool:
-    """Its days are nobody else's; nor are, in tables without days, its products and users."""
+    """Its days are nobody else's; nor are its users, whose profiles tell what they did."""
     day = read_domain("commerce").tables[f"commerce.{table}"].partition
     if day is not None:
         return row[day] < "2026-07"
-    return re.match(r"(p|u|guest)-", row.get("product_id") or row["user_id"]) is not None
+    return table == "user_profile" and re.match(r"(u|guest)-", row["user_id"]) is not None
 
 
 def test_a_simulated_shop_is_found_again_to_the_cent(ran: Ran) -> None:

@@ -30,6 +30,8 @@ export interface OrdersOptions {
   /** What a cursor remembers: the last line given, or only how many. */
   readonly cursors?: 'line' | 'offset';
   readonly listing?: Listing;
+  /** What a page behind the last one is answered with: nothing, a refusal, or the last one. */
+  readonly pastEnd?: 'empty' | 400 | 404 | 'last';
   /** Every page but the first begins with so many lines of the one before. */
   readonly repeats?: number;
   /** Most orders on a page, however many are asked for. */
@@ -160,7 +162,7 @@ export class Orders implements HttpService {
   }
 
   #page(url: URL, trouble: Trouble | undefined): Answer {
-    const { paging = 'cursor', repeats = 0, mostOnPage = 500 } = this.#options;
+    const { paging = 'cursor', pastEnd = 'empty', repeats = 0, mostOnPage = 500 } = this.#options;
     const params = url.searchParams;
     const since = params.get('updated_since');
     const until = params.get('updated_until');
@@ -173,8 +175,13 @@ export class Orders implements HttpService {
     const lines = this.book.listed(from, to);
     let begin = 0;
     const cursor = params.get('cursor');
-    if (paging === 'page') begin = (Number(params.get('page') ?? 1) - 1) * limit;
-    else if (cursor !== null) {
+    if (paging === 'page') {
+      begin = (Number(params.get('page') ?? 1) - 1) * limit;
+      if (begin > 0 && begin >= lines.length && pastEnd !== 'empty') {
+        if (pastEnd !== 'last') return refusal(pastEnd, 'Invalid page.');
+        begin = Math.max(0, Math.ceil(lines.length / limit) - 1) * limit;
+      }
+    } else if (cursor !== null) {
       const place = this.#placeIn(cursor);
       const fits = place !== null && place.since === since && place.until === until;
       if (!fits || trouble?.kind === 'expired_cursor') {

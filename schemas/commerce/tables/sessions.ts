@@ -13,12 +13,18 @@ export const sessions = defineTable({
   cluster: ['user_id'],
   reads: {
     'commerce.user_behavior': {
-      // An event joins, ends or divides what lies beside its day, as far as a session reaches.
+      // An event joins, ends or divides what lies beside its day, as far as a session reaches; and
+      // where it ends a week without rest, the days after it are sessions of their own no more.
       days: `SELECT explode(sequence(date_sub(partition, 1), date_add(partition, 1))) FROM changed
         UNION ALL
         SELECT explode(sequence(self.session_date, to_date(self.ended_at))) FROM self
         JOIN changed ON changed.partition BETWEEN date_sub(self.session_date, 1) AND date_add(to_date(self.ended_at), 1)
-        WHERE NOT self.is_derived AND to_date(self.ended_at) > self.session_date`,
+        WHERE NOT self.is_derived AND to_date(self.ended_at) > self.session_date
+        UNION ALL
+        SELECT self.session_date FROM self
+        JOIN changed ON changed.partition BETWEEN date_sub(self.session_date, 7) AND date_sub(self.session_date, 1)
+        JOIN self week ON week.session_id = self.session_id AND to_date(week.ended_at) = date_sub(self.session_date, 1)
+        WHERE NOT self.is_derived`,
       // The week before a day tells whether a session began earlier, the week after how far it goes.
       near: 7,
       reach: 8,

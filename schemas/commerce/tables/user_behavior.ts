@@ -17,25 +17,44 @@ export const user_behavior = defineTable({
     },
     'commerce.orders': {
       // An order changes its state many times and is the same behavior. One whose date is corrected
-      // lies on two days from then on, and the correction may be taken back.
+      // lies on two days from then on, and the correction may be taken back: then a version that has
+      // long been there counts again, which shows only in that no row looks like it.
       days: `WITH line AS (
           SELECT
             order_id,
+            nullif(trim(order_line_id), '') AS order_line_id,
             product_id,
+            nullif(trim(user_id), '') AS user_id,
+            ordered_at,
             to_date(ordered_at) AS day,
+            coalesce(quantity, 1) AS quantity,
+            price,
             count(*) OVER images = 1 OR size(collect_set(
               struct(order_id, order_line_id, product_id, user_id, ordered_at, quantity, price)
             ) OVER images) > 1 AS is_moved
           FROM changed
           WINDOW images AS (PARTITION BY order_line_key)
+        ),
+        moved AS (
+          SELECT order_id, day FROM line WHERE is_moved
+          UNION ALL
+          SELECT line.order_id, line.day FROM line
+          LEFT ANTI JOIN self ON self.order_id = line.order_id
+            AND self.is_in_orders
+            AND self.product_id = line.product_id
+            AND coalesce(self.order_line_id = line.order_line_id, line.order_line_id IS NULL)
+            AND self.user_id <=> line.user_id
+            AND self.quantity = line.quantity
+            AND coalesce(self.price = line.price, line.price IS NULL)
+            AND CASE
+              WHEN self.is_in_stream THEN self.seen_on = array_sort(array_distinct(array(self.date, line.day)))
+              ELSE self.event_at = line.ordered_at
+            END
+          WHERE NOT line.is_moved
         )
-        SELECT day FROM line WHERE is_moved
+        SELECT day FROM moved
         UNION ALL
-        SELECT explode(CASE WHEN line.is_moved THEN self.seen_on ELSE array_append(self.seen_on, line.day) END)
-        FROM self JOIN line ON line.order_id = self.order_id
-        WHERE line.is_moved OR (
-          line.product_id = self.product_id AND self.is_in_orders AND NOT array_contains(self.seen_on, line.day)
-        )`,
+        SELECT explode(self.seen_on) FROM self JOIN moved ON moved.order_id = self.order_id`,
     },
     // Read as it stands: what moves it touches this table by its source.
     'commerce.order_sightings': 'ignore',

@@ -35,6 +35,13 @@ const pagings: readonly (readonly [string, Partial<RestListArrival>, Partial<Ord
   ['pages by number', { paging: { by: 'page', parameter: 'page', first: 1 } }, { paging: 'page' }],
   ['links', { paging: { by: 'link' } }, { paging: 'link', cursors: 'offset' }],
 ];
+/** How else a list may say that it is over. */
+const byNumber = { paging: { by: 'page', parameter: 'page', first: 1 } } as const;
+const endings: typeof pagings = [
+  ['a page behind the last is not found', byNumber, { paging: 'page', pastEnd: 404 }],
+  ['a page behind the last is refused', byNumber, { paging: 'page', pastEnd: 400 }],
+  ['a page behind the last is the last', byNumber, { paging: 'page', pastEnd: 'last' }],
+];
 /** One order a minute, each with another. */
 const many = (count: number, end = UNTIL): readonly OrderRow[] =>
   Array.from({ length: count }, (_, i) => order(i, end - (count - i) * MINUTE));
@@ -48,6 +55,49 @@ describe('a window', () => {
     // A quarter of each page is read again.
     expect(orders.stats().requests).toBeLessThan(18);
     expect(orders.stats().by_status).toEqual({ '200': orders.stats().requests });
+  });
+
+  test.each(endings)('is read to its end where %s', async (_, arrival, options) => {
+    for (const stopAfter of [1, 2, 100]) {
+      for (const rows of [many(0), many(3), many(45), many(40)]) {
+        const { orders, context } = ordersWorld({ ...options, rows });
+        const declared = { ...arrival, ...sized(20) };
+        const read = await readWhole(span(UNTIL - DAY, UNTIL), context(declared), { stopAfter });
+        expect(versions(rowsOf(read.pages))).toEqual(versions(orders.book.rows()));
+        expect(read.pages.at(-1)?.remaining).toBe(null);
+      }
+    }
+  });
+
+  test.each(endings)('of a list without times too, where %s', async (_, arrival, options) => {
+    for (const stopAfter of [1, 2, 100]) {
+      // A full last page is told from others by the page behind it, in the same slice; refused with
+      // 400 it may as well be as deep as the API goes.
+      const full = options.pastEnd === 404 || (options.pastEnd === 'last' && stopAfter > 1);
+      for (const count of [0, 3, 45, ...(full ? [40] : [])]) {
+        const { orders, context } = ordersWorld({ ...options, rows: many(count) });
+        const given = context({ ...noSince(context().arrival), ...arrival, ...sized(20) });
+        const read = await readWhole(span(UNTIL - DAY, UNTIL), given, { stopAfter });
+        expect(versions(rowsOf(read.pages))).toEqual(versions(orders.book.rows()));
+        expect(orders.stats().requests).toBeLessThan(30);
+      }
+    }
+  });
+
+  test('an API that is gone for a moment has not come to its end', async () => {
+    const { context } = ordersWorld({ paging: 'page', rows: many(45) });
+    const given = context({ ...noSince(context().arrival), ...byNumber, ...sized(20) });
+    let asked = 0;
+    const fetch: typeof given.world.fetch = async (request) => {
+      asked += 1;
+      const answer = await given.world.fetch(request);
+      return asked === 2 || asked === 3
+        ? { ...answer, status: 404, body: Buffer.from('{}') }
+        : answer;
+    };
+    const world = { ...given.world, fetch };
+    const { pages } = await readWhole(span(UNTIL - DAY, UNTIL), { ...given, world });
+    expect(new Set(rowsOf(pages).map(({ order_id }) => order_id)).size).toBe(45);
   });
 
   test('lands pages byte for byte, with what was asked for', async () => {

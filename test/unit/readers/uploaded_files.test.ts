@@ -145,6 +145,15 @@ test('a false checksum at the end of a gzip is told, after everything has landed
   expect(shown[2]?.[3]).toMatchObject({ message: expect.stringContaining('incorrect data check') });
 });
 
+test.each([1, 7, 8, 9, 512, 100_000])(
+  'zeros behind a gzip are no part of it: %d',
+  async (zeros) => {
+    const packed = Buffer.concat([gzipSync('{"a":1}\n{"a":2}\n'), Buffer.alloc(zeros)]);
+    const { shown } = await read('a.ndjson.gz', packed, [10, packed.length - zeros]);
+    expect(shown.map(([text]) => text)).toEqual(['{"a":1}', '{"a":2}']);
+  },
+);
+
 test('a gzip of several members is read to its end', async () => {
   const packed = Buffer.concat([gzipSync('{"a":1}\n{"a"'), gzipSync(':2}\n')]);
   expect((await read('a.ndjson.gz', packed)).shown.map(([text]) => text)).toEqual([
