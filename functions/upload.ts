@@ -199,6 +199,7 @@ async function lookThrough(world: World, config: Config): Promise<void> {
     .filter(({ name, updated }) => updated >= edge && !isAside(name))
     .sort((a, b) => a.updated - b.updated || (a.name < b.name ? -1 : 1));
   let reached = begun - OVERLAP_MS;
+  let tried = 0;
   const late = (): boolean => world.clock.now() - begun > TICK_MS;
   for (let at = 0; at < young.length; at += LOOKED_UP_AT_ONCE) {
     const some = young.slice(at, at + LOOKED_UP_AT_ONCE);
@@ -211,7 +212,10 @@ async function lookThrough(world: World, config: Config): Promise<void> {
     );
     for (const [i, { name, generation, updated }] of some.entries()) {
       if (known[i] || updated > begun - NOTIFIED_MS) continue;
-      const taken = !late() && (await attempted(world, config, { name, generation, at: updated }));
+      // One file at least, or a slow hour would be one in which nothing moves.
+      const mayTry = tried === 0 || !late();
+      if (mayTry) tried += 1;
+      const taken = mayTry && (await attempted(world, config, { name, generation, at: updated }));
       if (!taken) reached = Math.min(reached, updated);
     }
   }

@@ -519,6 +519,31 @@ test('the tick takes in what nobody was told of, when it is old enough, and then
   expect(looked.filter((name) => name.startsWith('runs/'))).toHaveLength(1);
 });
 
+test('a tick gets on with a flood of files even where it has no time for all of them', async () => {
+  const inbox = upload();
+  for (let n = 0; n < 130; n += 1) {
+    await inbox.put(`${FOLDER}/${String(n).padStart(3, '0')}.csv`, `pid\n${n}\n`);
+    inbox.clock.advance(1_000);
+  }
+  inbox.clock.advance(4 * 3_600_000);
+  // Each look takes two seconds, so that a tick's minute is over before fifty files are looked up.
+  const { stat } = inbox.objects;
+  Object.assign(inbox.objects, {
+    stat: (bucket: string, name: string) => {
+      if (name.startsWith('runs/')) inbox.clock.advance(2_000);
+      return stat(bucket, name);
+    },
+  });
+  const edges: string[] = [];
+  for (let tick = 0; tick < 200 && (await inbox.lines()).length < 130; tick += 1) {
+    await inbox.tick();
+    const edge = await inbox.objects.read('control', 'uploads/edge.json');
+    edges.push(String(edge?.bytes));
+  }
+  expect(await inbox.lines()).toHaveLength(130);
+  expect([...edges].sort()).toEqual(edges);
+});
+
 test('a file whose reading fails keeps the edge where it is, and the others are taken in', async () => {
   const inbox = upload();
   await inbox.put(`${FOLDER}/a.csv`, 'pid\nA\n');

@@ -160,6 +160,10 @@ describe('what cannot be read is refused by name, and nothing is copied', () => 
       'Permanent',
       'database_url',
     ]);
+    // A password that is not encoded; a certificate that is not there; and neither tells the URL.
+    for (const odd of ['postgres://a:p#ss/word@127.0.0.1/x', `${url}&sslrootcert=/nowhere.pem`]) {
+      expect(await at(odd)).toEqual(['Permanent', 'database_url']);
+    }
     expect(await at(url.replace('disable', 'prefer'))).toEqual(['Permanent', 'database_url']);
     expect(await at(url.replace('disable', 'require'))).toEqual(['Permanent', 'database_tls']);
     expect(await at(url.replace(/:\d+\//, ':1/'))).toEqual(['Transient', 'database_unreachable']);
