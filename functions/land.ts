@@ -8,7 +8,6 @@
  */
 import { isUtf8 } from 'node:buffer';
 import { gzipSync } from 'node:zlib';
-import type { Window } from './checkpoint.ts';
 import type { Config } from './config.ts';
 import { Transient } from './errors.ts';
 import type { ClaimedRun } from './ledger.ts';
@@ -21,6 +20,7 @@ import {
   runNamed,
   type UploadedFile,
 } from './manifest.ts';
+import type { Window } from './window.ts';
 import type { World } from './world.ts';
 
 /** Raw bytes compressed by one call: small enough that the event loop is free again in milliseconds. */

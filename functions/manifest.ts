@@ -19,8 +19,9 @@
  *   uploads/edge.json                            up to when the inbox has been looked through
  *   uploads/misplaced/<run>.json                 an uploaded file that names no source
  */
-import type { Window } from './checkpoint.ts';
+
 import { Permanent } from './errors.ts';
+import type { Window } from './window.ts';
 import type { Objects } from './world.ts';
 
 /** A file that counts: exactly this generation, with this checksum. */

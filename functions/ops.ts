@@ -13,7 +13,6 @@ import { rejected } from '../schemas/ops/tables/rejected.ts';
 import { runs } from '../schemas/ops/tables/runs.ts';
 import type { Config } from './config.ts';
 import type { InFlight } from './ledger.ts';
-import type { Output } from './load.ts';
 import {
   type BatchManifest,
   batchName,
@@ -23,6 +22,7 @@ import {
   readJson,
   runNamed,
 } from './manifest.ts';
+import type { Output } from './replace_rows.ts';
 import type { World } from './world.ts';
 
 export type RunRow = RowOf<typeof runs>;

@@ -15,7 +15,6 @@ import {
   planned,
   sameWindow,
   stepCheckpoint,
-  type Window,
   windowKey,
 } from './checkpoint.ts';
 import type { Config } from './config.ts';
@@ -30,6 +29,7 @@ import { postgresTable } from './readers/postgres_table.ts';
 import type { ReadContext, Reader } from './readers/reader.ts';
 import { restList } from './readers/rest_list.ts';
 import { tickSource } from './ticks.ts';
+import type { Window } from './window.ts';
 import type { World } from './world.ts';
 
 /** A slice is shorter than the function's timeout by the time one last page may take. */

@@ -5,12 +5,13 @@
  * A difference that a pull did not cure is remembered and not pulled for again until it changes:
  * HubSpot keeps its quota for what helps.
  */
-import type { Window } from './checkpoint.ts';
+
 import type { Config } from './config.ts';
 import { readJson } from './manifest.ts';
 import type { Handler } from './message.ts';
 import { addWindows, rangeOf } from './pull.ts';
 import { tickSource } from './ticks.ts';
+import type { Window } from './window.ts';
 import type { World } from './world.ts';
 
 const DAY_MS = 24 * 3600_000;

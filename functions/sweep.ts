@@ -5,11 +5,11 @@
  * It is always acknowledged: the next sweep comes anyway, and a step that failed says so in the log.
  */
 import { catalog } from '../schemas/rendered/catalog.ts';
-import { type Checkpoint, readCheckpoint, type Window } from './checkpoint.ts';
+import { type Checkpoint, readCheckpoint } from './checkpoint.ts';
 import type { Config } from './config.ts';
 import { classified } from './errors.ts';
 import { type Ledger, readLedger } from './ledger.ts';
-import { fenceOf, loadBatch, replaceRows } from './load.ts';
+import { loadBatch } from './load.ts';
 import {
   type BatchManifest,
   type FailedRun,
@@ -27,9 +27,11 @@ import {
   rebuiltOutputs,
   runRow,
 } from './ops.ts';
+import { fenceOf, replaceRows } from './replace_rows.ts';
 import { isPulled } from './settings.ts';
 import { advance, transformedDomains } from './submit.ts';
 import { tickSource } from './ticks.ts';
+import type { Window } from './window.ts';
 import type { StoredObject, World } from './world.ts';
 
 const MINUTE_MS = 60_000;

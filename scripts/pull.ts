@@ -1,9 +1,9 @@
 /** Pulls a source now, or a range of it again. */
 import { createInterface } from 'node:readline/promises';
 import type { Command } from 'commander';
-import type { Window } from '../functions/checkpoint.ts';
 import { addWindows, rangeOf } from '../functions/pull.ts';
 import { tickSource } from '../functions/ticks.ts';
+import type { Window } from '../functions/window.ts';
 import { catalog } from '../schemas/rendered/catalog.ts';
 import { Failure } from './failure.ts';
 import {

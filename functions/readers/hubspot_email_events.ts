@@ -4,7 +4,7 @@
  * down and reads until where the next one began; whoever is done takes over what another has left.
  */
 import type { HubspotEmailEventsArrival } from '../../schemas/contract.ts';
-import type { Window } from '../checkpoint.ts';
+import type { Window } from '../window.ts';
 import { fetchPage, type Reading, type Stretch, stretchFrom } from './hubspot_stretch.ts';
 import type { Budget, Page, ReadContext, Reader } from './reader.ts';
 

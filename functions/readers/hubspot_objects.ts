@@ -5,7 +5,6 @@
  */
 import type { HubspotObjectsArrival } from '../../schemas/contract.ts';
 import { catalog } from '../../schemas/rendered/catalog.ts';
-import type { Window } from '../checkpoint.ts';
 import { ask, endpoints, type HubspotAnswer } from '../clients/hubspot.ts';
 import {
   type ContactFilter,
@@ -18,6 +17,7 @@ import {
   shapeChanged,
 } from '../clients/hubspot_objects.ts';
 import { classified, Transient } from '../errors.ts';
+import type { Window } from '../window.ts';
 import { knownKeys } from './known_keys.ts';
 import type { Page, ReadContext, Reader } from './reader.ts';
 

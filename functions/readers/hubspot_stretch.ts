@@ -7,9 +7,9 @@
  */
 import { isUtf8 } from 'node:buffer';
 import type { HubspotEmailEventsArrival } from '../../schemas/contract.ts';
-import type { Window } from '../checkpoint.ts';
 import { ask, endpoints, type HubspotAnswer, UnreadableAnswer } from '../clients/hubspot.ts';
 import { classified, Permanent, Transient } from '../errors.ts';
+import type { Window } from '../window.ts';
 import type { Page, ReadContext } from './reader.ts';
 
 const PAGE_EVENTS = 1_000;

@@ -11,8 +11,8 @@
  */
 import { createHash } from 'node:crypto';
 import { gunzipSync, gzipSync } from 'node:zlib';
-import type { Window } from '../checkpoint.ts';
 import { Transient } from '../errors.ts';
+import type { Window } from '../window.ts';
 import type { World } from '../world.ts';
 
 export interface KnownKeys {

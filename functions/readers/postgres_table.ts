@@ -16,8 +16,8 @@
  * `database_tls`, `database_refused`, `database_missing`, `database_shape`, `database_query`.
  */
 import type { PostgresTableArrival } from '../../schemas/contract.ts';
-import type { Window } from '../checkpoint.ts';
 import { Permanent } from '../errors.ts';
+import type { Window } from '../window.ts';
 import type { PostgresSession } from '../world.ts';
 import { type Horizon, horizonNow, horizons, writtenSince } from './postgres_horizon.ts';
 import { type TableKeys, tableKeys } from './postgres_keys.ts';

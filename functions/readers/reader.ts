@@ -1,6 +1,7 @@
 /** What every kind of pulled source offers to `pull.ts`. */
 import type { Arrival } from '../../schemas/contract.ts';
-import type { Checkpoint, Window } from '../checkpoint.ts';
+import type { Checkpoint } from '../checkpoint.ts';
+import type { Window } from '../window.ts';
 import type { World } from '../world.ts';
 
 /** One answer of the source, as it came. */

@@ -9,7 +9,7 @@
  * where time does not move on (rest_walk.ts), and where the order is not kept.
  */
 import type { RestListArrival } from '../../schemas/contract.ts';
-import type { Window } from '../checkpoint.ts';
+import type { Window } from '../window.ts';
 import type { Page, ReadContext, Reader } from './reader.ts';
 import { stepOf } from './rest_order.ts';
 import {

@@ -3,7 +3,7 @@
  * before it, then the instant at which it stands. What cannot be read is handed over as it came, for
  * Spark to refuse by name, and reading goes on behind that instant (docs/decisions, number 13).
  */
-import type { Window } from '../checkpoint.ts';
+import type { Window } from '../window.ts';
 import type { Page } from './reader.ts';
 import { stepOf } from './rest_order.ts';
 import { granuleOf, type ListQuery, nextBehind } from './rest_page.ts';

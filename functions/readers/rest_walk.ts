@@ -7,8 +7,8 @@
  * seen: only a record that moves past the reader in each of them is left for a later window.
  */
 import { createHash } from 'node:crypto';
-import type { Window } from '../checkpoint.ts';
 import { Transient } from '../errors.ts';
+import type { Window } from '../window.ts';
 import type { Page } from './reader.ts';
 import { granuleOf, nextBehind } from './rest_page.ts';
 import { assertAnswers, endsBefore, noPage, type Read, type Reading } from './rest_reading.ts';

@@ -11,7 +11,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { gunzipSync } from 'node:zlib';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { type Checkpoint, readCheckpoint, type Window } from '../../functions/checkpoint.ts';
+import { type Checkpoint, readCheckpoint } from '../../functions/checkpoint.ts';
 import { readLedger } from '../../functions/ledger.ts';
 import {
   type BatchManifest,
@@ -22,6 +22,7 @@ import {
   readJson,
 } from '../../functions/manifest.ts';
 import { addWindows } from '../../functions/pull.ts';
+import type { Window } from '../../functions/window.ts';
 import { type Cloud, startCloud } from '../../local/cloud.ts';
 import type { Drivers } from '../../local/dataproc/drivers.ts';
 import type { Fault, Trouble } from '../../local/outside/hubspot/faults.ts';

@@ -5,9 +5,10 @@
  * computed from the account's own log: every event in bronze, the tables row for row (I3, I5),
  * every run and batch in an end state (I6).
  */
-import { type Checkpoint, type Window, windowKey } from '../../functions/checkpoint.ts';
+import { type Checkpoint, windowKey } from '../../functions/checkpoint.ts';
 import type { Ledger } from '../../functions/ledger.ts';
 import { type BatchManifest, place, type RunManifest, runNamed } from '../../functions/manifest.ts';
+import type { Window } from '../../functions/window.ts';
 import type { StoredObject } from '../../functions/world.ts';
 import type { Account } from './account.ts';
 import type { Buckets, Watcher } from './buckets.ts';

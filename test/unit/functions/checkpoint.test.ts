@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { emptyCheckpoint, finished, planned, type Window } from '../../../functions/checkpoint.ts';
+import { emptyCheckpoint, finished, planned } from '../../../functions/checkpoint.ts';
+import type { Window } from '../../../functions/window.ts';
 
 const window = (from: string, to: string, more: Partial<Window> = {}): Window => ({
   pass: 'hot',

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { type Checkpoint, emptyCheckpoint, type Window } from '../../../functions/checkpoint.ts';
+import { type Checkpoint, emptyCheckpoint } from '../../../functions/checkpoint.ts';
 import { lateBy } from '../../../functions/sweep.ts';
+import type { Window } from '../../../functions/window.ts';
 
 const HOUR = 3_600_000;
 const NOW = Date.parse('2026-11-21T12:00:00.000Z');

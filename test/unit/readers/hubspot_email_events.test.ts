@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
-import type { Window } from '../../../functions/checkpoint.ts';
 import { hubspotEmailEvents } from '../../../functions/readers/hubspot_email_events.ts';
 import type { Page } from '../../../functions/readers/reader.ts';
+import type { Window } from '../../../functions/window.ts';
 import type { Fault } from '../../../local/outside/hubspot/faults.ts';
 import type { HubspotOptions } from '../../../local/outside/hubspot/state.ts';
 import {

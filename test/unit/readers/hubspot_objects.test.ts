@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
-import type { Window } from '../../../functions/checkpoint.ts';
 import { hubspotObjects } from '../../../functions/readers/hubspot_objects.ts';
 import type { Page } from '../../../functions/readers/reader.ts';
+import type { Window } from '../../../functions/window.ts';
 import type { HubspotObjectsArrival } from '../../../schemas/contract.ts';
 import { checkpointWith, hubspotWorld, readWindow, UNTIL } from './virtual_world.ts';
 

@@ -4,11 +4,11 @@ import {
   emptyCheckpoint,
   finished,
   planned,
-  type Window,
 } from '../../../functions/checkpoint.ts';
 import { restBudget } from '../../../functions/clients/rest_budget.ts';
 import type { Page, ReadContext } from '../../../functions/readers/reader.ts';
 import { restList } from '../../../functions/readers/rest_list.ts';
+import type { Window } from '../../../functions/window.ts';
 import { keyOf, type OrderRow } from '../../../local/outside/orders/book.ts';
 import { Orders, type OrdersOptions } from '../../../local/outside/orders/state.ts';
 import type { RestListArrival } from '../../../schemas/contract.ts';

@@ -2,9 +2,10 @@
 import { createHash } from 'node:crypto';
 import { Client } from 'pg';
 import { describe, expect, test } from 'vitest';
-import { emptyCheckpoint, type Window } from '../../../functions/checkpoint.ts';
+import { emptyCheckpoint } from '../../../functions/checkpoint.ts';
 import { fieldsOf } from '../../../functions/readers/postgres_rows.ts';
 import { postgresTable } from '../../../functions/readers/postgres_table.ts';
+import type { Window } from '../../../functions/window.ts';
 import { asAdmin, READER } from '../../../local/outside/postgres/server.ts';
 import {
   type Columns,

@@ -1,11 +1,11 @@
 import { readFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
-import type { Window } from '../../../functions/checkpoint.ts';
 import { classified, Permanent, type Transient } from '../../../functions/errors.ts';
 import { fieldsOf } from '../../../functions/readers/postgres_rows.ts';
 import { postgresTable } from '../../../functions/readers/postgres_table.ts';
 import type { Page } from '../../../functions/readers/reader.ts';
+import type { Window } from '../../../functions/window.ts';
 import { READER } from '../../../local/outside/postgres/server.ts';
 import type { PostgresTableArrival, SourceContract } from '../../../schemas/contract.ts';
 import {

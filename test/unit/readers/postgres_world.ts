@@ -3,10 +3,10 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect } from 'vitest';
-import type { Window } from '../../../functions/checkpoint.ts';
 import { postgresDatabase } from '../../../functions/clients/postgres.ts';
 import { postgresTable } from '../../../functions/readers/postgres_table.ts';
 import type { Page, ReadContext } from '../../../functions/readers/reader.ts';
+import type { Window } from '../../../functions/window.ts';
 import {
   asAdmin,
   type RunningPostgres,

@@ -1,9 +1,9 @@
 /** An event that makes every page with it unreadable: everything around it is read all the same. */
 import { describe, expect, test } from 'vitest';
-import type { Window } from '../../../functions/checkpoint.ts';
 import { hubspotEmailEvents } from '../../../functions/readers/hubspot_email_events.ts';
 import { pagingIn } from '../../../functions/readers/hubspot_stretch.ts';
 import type { Page } from '../../../functions/readers/reader.ts';
+import type { Window } from '../../../functions/window.ts';
 import type { Breakage } from '../../../local/outside/http/faults.ts';
 import type { Fault } from '../../../local/outside/hubspot/faults.ts';
 import { emailEvents as arrival, hubspotWorld, readWindow, span, UNTIL } from './virtual_world.ts';

@@ -1,8 +1,9 @@
 import { createHash } from 'node:crypto';
-import type { Checkpoint, Window } from '../../../functions/checkpoint.ts';
+import type { Checkpoint } from '../../../functions/checkpoint.ts';
 import { emptyCheckpoint } from '../../../functions/checkpoint.ts';
 import { hubspotBudget } from '../../../functions/clients/rate_budget.ts';
 import type { Page, ReadContext, Reader } from '../../../functions/readers/reader.ts';
+import type { Window } from '../../../functions/window.ts';
 import type { Clock, Log, Objects, StoredObject } from '../../../functions/world.ts';
 import { fetchFrom } from '../../../local/outside/http/in_process.ts';
 import type { HttpService } from '../../../local/outside/http/service.ts';

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { emptyCheckpoint, type Window } from '../../../functions/checkpoint.ts';
+import { emptyCheckpoint } from '../../../functions/checkpoint.ts';
 import { emptyLedger, type Ledger } from '../../../functions/ledger.ts';
+import type { Window } from '../../../functions/window.ts';
 import { type PipelineState, unsettled } from '../../../scripts/pipeline_state.ts';
 
 const window: Window = {

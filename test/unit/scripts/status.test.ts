@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { type Checkpoint, emptyCheckpoint, type Window } from '../../../functions/checkpoint.ts';
+import { type Checkpoint, emptyCheckpoint } from '../../../functions/checkpoint.ts';
+import type { Window } from '../../../functions/window.ts';
 import { misplacedFiles } from '../../../scripts/misplaced.ts';
 import { readTo, type Status, shownStatus } from '../../../scripts/status.ts';
 import type { Target } from '../../../scripts/target.ts';
