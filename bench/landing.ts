@@ -190,17 +190,21 @@ await runBench('landing', async (folder): Promise<Report> => {
   };
 });
 
-const speed = ({ events, cpu }: Done): number => events / cpu;
+function speed({ events, cpu }: Done): number {
+  return events / cpu;
+}
 
-const row = (contender: string, done: Done) => ({
-  contender,
-  events: done.events,
-  missing: done.missing,
-  seconds: rounded(done.seconds, 1),
-  'CPU s': rounded(done.cpu, 2),
-  'events/CPU s': rounded(speed(done)),
-  'peak MB': rounded(done.peak / 1e6),
-});
+function row(contender: string, done: Done): Report['rows'][number] {
+  return {
+    contender,
+    events: done.events,
+    missing: done.missing,
+    seconds: rounded(done.seconds, 1),
+    'CPU s': rounded(done.cpu, 2),
+    'events/CPU s': rounded(speed(done)),
+    'peak MB': rounded(done.peak / 1e6),
+  };
+}
 
 /** Events of a made-up site, again and again: what they say does not matter to anybody here. */
 function* site(events: number): Generator<Buffer> {

@@ -1,4 +1,5 @@
 /** How a bench begins and ends: where it may write, what it warns of, how it says its figures. */
+import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { loadavg } from 'node:os';
 import { join } from 'node:path';
@@ -57,7 +58,7 @@ export async function runBench(
 /** Other work on the machine makes every figure worse; it is said, and the bench runs all the same. */
 function warn(load: number): void {
   const clouds = join(toolsFolder, 'clouds');
-  const running = existsSync(clouds) ? readdirSync(clouds).filter(isAlive) : [];
+  const running = existsSync(clouds) ? readdirSync(clouds).filter(isCloud) : [];
   if (running.length > 0)
     say(
       `note: a local cloud runs (process ${running.join(', ')}); figures will be worse than alone`,
@@ -66,12 +67,10 @@ function warn(load: number): void {
     say(`note: the machine is busy (load ${load.toFixed(1)}); do not quote the figures`);
 }
 
-function isAlive(pid: string): boolean {
-  try {
-    return process.kill(Number(pid), 0);
-  } catch {
-    return false;
-  }
+/** A cloud that was killed leaves its number behind, which another process may have by now. */
+function isCloud(pid: string): boolean {
+  const { stdout } = spawnSync('ps', ['-o', 'args=', '-p', pid], { encoding: 'utf8' });
+  return /cli\.ts/.test(stdout ?? '');
 }
 
 export const median = (values: readonly number[]): number => {

@@ -118,14 +118,26 @@ describe('the launcher', () => {
 
   it('changes no packages under a running cloud', async () => {
     await launch();
-    mkdirSync(join(clone, '.tools/clouds'));
-    writeFileSync(join(clone, '.tools/clouds', String(process.pid)), '/some/data\n');
-    expect((await launch('status')).code).toBe(0);
-    writeFileSync(join(clone, 'package-lock.json'), '{}');
-    const { code, err } = await launch('status');
-    expect(code).toBe(1);
-    expect(err).toContain(`a local cloud runs on the installed packages (process ${process.pid}`);
-    expect(installs()).toBe(1);
+    const clouds = join(clone, '.tools/clouds');
+    mkdirSync(clouds);
+    const words = ['--eval', 'setInterval(() => {}, 1e6)', 'scripts/cli.ts', 'local'];
+    const cloud = spawn(process.execPath, words, { stdio: 'ignore' });
+    try {
+      writeFileSync(join(clouds, String(cloud.pid)), '/some/data\n');
+      expect((await launch('status')).code).toBe(0);
+      writeFileSync(join(clone, 'package-lock.json'), '{}');
+      const { code, err } = await launch('status');
+      expect(code).toBe(1);
+      expect(err).toContain(`a local cloud runs on the installed packages (process ${cloud.pid}`);
+      expect(installs()).toBe(1);
+      // The number of one that was killed, which is another process's by now.
+      rmSync(join(clouds, String(cloud.pid)));
+      writeFileSync(join(clouds, String(process.pid)), '/some/data\n');
+      expect((await launch('status')).code).toBe(0);
+      expect(installs()).toBe(2);
+    } finally {
+      cloud.kill('SIGKILL');
+    }
   });
 
   it('says what Spark lacks before anything is downloaded, and only where it is needed', async () => {
