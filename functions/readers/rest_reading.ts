@@ -89,6 +89,9 @@ export function readingOf(context: ReadContext<RestListArrival>): Reading {
   };
 }
 
+/** No list has so many pages more. */
+const FAR_BEHIND = 1_000_000;
+
 /**
  * Whether a list that is read by the numbers of its pages ends before this one: there is always a
  * next number. Some APIs answer a number too high with nothing, some with 404 (Django's REST
@@ -106,16 +109,22 @@ export async function endsBefore(
   const { at } = query;
   if (arrival.paging.by !== 'page' || at === null) return false;
   const isShort = (records: readonly unknown[]): boolean => full !== null && records.length < full;
-  if (read.kind === 'page' && read.records.length === 0) return false;
-  if (read.kind === 'page' && before !== null) return same(read.records, before);
-  // A full page that is the last one again shows with the next one.
-  if (read.kind === 'page' && !isShort(read.records)) return false;
+  const recordsAt = async (page: number): Promise<readonly unknown[]> => {
+    const asked = await reading.fetch({ ...query, at: String(page) });
+    return asked.kind === 'page' ? asked.records : [];
+  };
+  if (read.kind === 'page') {
+    const { records } = read;
+    // A full page that is the last one again shows with the next one.
+    if (records.length === 0 || (before === null && !isShort(records))) return false;
+    if (!same(records, before ?? (await recordsAt(Number(at) - 1)))) return false;
+    // As many new ones at the front as a page holds give the same picture, but not far behind.
+    return same(records, await recordsAt(Number(at) + FAR_BEHIND));
+  }
   if (before !== null && isShort(before)) return true;
   // The page before, once more: the list may not be there at all just now, or go no deeper.
-  const again = await reading.fetch({ ...query, at: String(Number(at) - 1) });
-  if (again.kind !== 'page' || again.records.length === 0) return false;
-  if (read.kind === 'page') return same(read.records, again.records);
-  return read.absent || isShort(again.records);
+  const again = await recordsAt(Number(at) - 1);
+  return again.length > 0 && (read.absent || isShort(again));
 }
 
 const same = (a: readonly unknown[], b: readonly unknown[]): boolean =>

@@ -22,7 +22,11 @@ export const user_profile = defineTable({
       about: 'UTC day of the first event; NULL = registered, never seen',
     },
     last_seen_date: { type: 'DATE', about: 'UTC day of the last event' },
-    sessions: { type: 'INT64', required: true, about: 'Sessions in which they were the first user known' },
+    sessions: {
+      type: 'INT64',
+      required: true,
+      about: 'Sessions in which they were the first user known',
+    },
     views: { type: 'INT64', required: true, about: 'View events' },
     orders: { type: 'INT64', required: true, about: 'Different orders' },
     wishlists: { type: 'INT64', required: true, about: 'Wishlist events' },
