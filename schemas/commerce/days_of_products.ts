@@ -3,6 +3,8 @@ interface Row {
   readonly day: string;
   readonly price: string;
   readonly at: string;
+  /** By which rows are summed, over whatever days: a price concerns all of them. */
+  readonly summedBy?: string;
 }
 
 /** Spark SQL: a text without what surrounds it; NULL when nothing is left. Blanks in a row are one. */
@@ -39,7 +41,8 @@ const renamed = (day: string, id: string): string => `SELECT self.${day} FROM se
 const repriced = (
   row: Row,
   version: { readonly id: string; readonly price: string; readonly since: string },
-): string => `SELECT self.${row.day} FROM self
+): string => `SELECT ${row.summedBy === undefined ? 'self' : 'beside'}.${row.day} FROM self
+      ${row.summedBy === undefined ? '' : `JOIN self beside ON beside.${row.summedBy} = self.${row.summedBy}`}
       JOIN (
         SELECT ${version.id} AS product_id, ${version.since} AS since, ${version.price} AS price, _image
         FROM changed WHERE ${version.price} IS NOT NULL

@@ -2,6 +2,12 @@ import { defineTable } from '../../contract.ts';
 import { daysOfProducts, daysOfUploadedProducts } from '../days_of_products.ts';
 import { daysOfUsers } from '../days_of_users.ts';
 
+const priced = {
+  ...{ day: 'order_date', price: 'unit_price', at: 'ordered_at' },
+  // Each line tells what the whole order costs.
+  summedBy: 'order_id',
+};
+
 export const orders_enriched = defineTable({
   about: 'Order lines of the orders API with the names of their product and user',
   grain: 'one order line',
@@ -18,10 +24,10 @@ export const orders_enriched = defineTable({
         SELECT self.order_date FROM self JOIN changed ON changed.order_id = self.order_id`,
     },
     'commerce.products': {
-      days: daysOfProducts({ day: 'order_date', price: 'unit_price', at: 'ordered_at' }),
+      days: daysOfProducts(priced),
     },
     'commerce.flipkart_products': {
-      days: daysOfUploadedProducts({ day: 'order_date', price: 'unit_price', at: 'ordered_at' }),
+      days: daysOfUploadedProducts(priced),
     },
     'commerce.users': { days: daysOfUsers('order_date') },
   },
