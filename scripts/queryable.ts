@@ -112,7 +112,9 @@ async function earlier(
       control,
       place.batch(domain, sequence),
     );
-    if (batch === null || batch.value.started_at < oldest) break;
+    // An abandoned batch has no manifest any more.
+    if (batch === null) continue;
+    if (batch.value.started_at < oldest) break;
     for (const run of batch.value.runs) names.add(run);
   }
   return names;
